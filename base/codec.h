@@ -1,0 +1,65 @@
+/* Bounded reading and writing of binary formats.  All integers are
+ * little-endian; varints are LEB128, at most 10 bytes, and must be minimal.
+ *
+ * A reader never runs past its bytes: the first read that would, or a varint
+ * that is not well formed, marks the reader failed; from then on it returns
+ * zeros and empty ranges.  So a decoder reads a whole structure and asks
+ * reader_ok() once, before it believes any of it.
+ */
+#ifndef BASE_CODEC_H
+#define BASE_CODEC_H
+
+#include "base/buf.h"
+#include "base/bytes.h"
+
+struct reader {
+    struct bytes left; /* read-only */
+    bool failed;       /* read-only */
+};
+
+static inline struct reader reader_of(struct bytes from)
+{
+    return (struct reader){from, false};
+}
+
+uint8_t read_u8(struct reader *r);
+uint16_t read_u16(struct reader *r);
+uint32_t read_u32(struct reader *r);
+uint64_t read_u64(struct reader *r);
+uint64_t read_varint(struct reader *r);
+/* Zigzag varint. */
+int64_t read_svarint(struct reader *r);
+/* The next `size` bytes, borrowed from the input. */
+struct bytes read_bytes(struct reader *r, size_t size);
+/* A varint size, then that many bytes. */
+struct bytes read_sized(struct reader *r);
+
+static inline bool reader_ok(const struct reader *r)
+{
+    return !r->failed;
+}
+
+/* True when everything was read and nothing failed. */
+static inline bool reader_done(const struct reader *r)
+{
+    return !r->failed && r->left.size == 0;
+}
+
+void write_u8(struct buf *b, uint8_t value);
+void write_u16(struct buf *b, uint16_t value);
+void write_u32(struct buf *b, uint32_t value);
+void write_u64(struct buf *b, uint64_t value);
+void write_varint(struct buf *b, uint64_t value);
+void write_svarint(struct buf *b, int64_t value);
+void write_sized(struct buf *b, struct bytes value);
+
+/* Fixed places, for headers that are filled in later. */
+void put_u32(uint8_t *at, uint32_t value);
+void put_u64(uint8_t *at, uint64_t value);
+uint32_t get_u32(const uint8_t *at);
+uint64_t get_u64(const uint8_t *at);
+/* Big-endian, for keys whose byte order is their numeric order. */
+void put_u64_be(uint8_t *at, uint64_t value);
+uint64_t get_u64_be(const uint8_t *at);
+
+#endif

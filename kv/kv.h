@@ -1,0 +1,165 @@
+/* The asynchronous interface to a keystore.  The filesystem and the API know
+ * nothing else; the local node, a client of a remote cluster and a fake for
+ * tests implement it.
+ *
+ * Rules
+ *  1. A request is a struct that the caller owns, zeroes, fills in and hands
+ *     over; neither it nor the bytes it points to move or change until its
+ *     `done` has been called.
+ *  2. `done` is called exactly once, on the loop's thread, never from inside
+ *     the call that submitted the request (nor from inside kv_cancel).
+ *     Freeing or reusing the request from `done` is fine; so is submitting.
+ *  3. Results are borrowed: valid until `done` or the watch callback returns.
+ *  4. `done` of a write is called before any watch of the same implementation
+ *     delivers the events of that write's revision.
+ *  5. Requests of one caller are not ordered among each other, except that a
+ *     request submitted after another's `done` sees its effects.
+ *
+ * Threads: everything here belongs to one loop thread.
+ */
+#ifndef KV_KV_H
+#define KV_KV_H
+
+#include "base/list.h"
+#include "kv/types.h"
+
+/* On whose behalf; borrowed for the length of the request. */
+struct kv_caller {
+    struct bytes user;      /* empty: nobody in particular */
+    uint64_t auth_revision; /* of the store's roles when user was checked */
+};
+
+/* The common head of all requests. */
+struct kv_call {
+    /* Filled in by the caller. */
+    const struct kv_caller *caller; /* NULL: the process itself */
+    int64_t timeout_ms;             /* 0: the implementation's default */
+    void (*done)(struct kv_call *call);
+
+    /* Filled in by the implementation before `done`.
+     *   ST_TIMEOUT    of a write: the outcome is not known
+     *   ST_NO_LEADER  nothing was done and nothing will be                   */
+    enum status status;
+    struct kv_header header; /* header.revision: the store's after this */
+
+    /* Private to the implementation. */
+    struct list link;
+    uint64_t ticket;
+    int64_t deadline_ns;
+    void *state;
+};
+
+struct kv_range {
+    struct kv_call call;
+    struct kv_range_spec spec;
+    struct kv_range_result result; /* when status is ST_OK */
+};
+
+/* A transaction of only KV_OP_RANGE operations is a read: it is not written
+ * to the log, all its ranges see one state, and `serializable` of its first
+ * range goes for all. */
+struct kv_txn {
+    struct kv_call call;
+    struct kv_txn_spec spec;
+    struct kv_txn_result result; /* when status is ST_OK */
+};
+
+/* Forgets what was superseded at or before `revision`.  ST_COMPACTED when that
+ * was done already, ST_FUTURE_REVISION beyond the present. */
+struct kv_compact {
+    struct kv_call call;
+    int64_t revision;
+};
+
+/* A standing request for the events of a range, in revision order, each once.
+ * All events of one revision come in one call (a revision is never split), and
+ * one call may bring several revisions. */
+struct kv_watch {
+    /* Filled in by the caller. */
+    struct kv_keys keys;
+    int64_t start_revision; /* first wanted; 0: those after now */
+    bool prev_kv;
+    void (*on_events)(struct kv_watch *watch, const struct kv_event *events,
+                      size_t events_count, struct kv_header header);
+    /* The watch is over: ST_COMPACTED (start_revision is no longer there;
+     * compact_revision says from where it could), ST_TOO_MANY (did not keep
+     * up), ST_STOPPED.  Not called after kv_unwatch. */
+    void (*on_end)(struct kv_watch *watch, enum status why,
+                   int64_t compact_revision);
+
+    /* Private to the implementation. */
+    struct list link;
+    int64_t next_revision;
+    void *state;
+};
+
+/* Facts about the local view, without waiting. */
+struct kv_status {
+    struct kv_header header;
+    int64_t compact_revision;
+    uint64_t leader;          /* member id; 0: none known */
+    bool writable;            /* a write begun now has a leader to go to */
+    uint64_t size_bytes;      /* of the store's file */
+    uint64_t used_bytes;      /* of it, in use */
+    uint64_t quota_bytes;     /* writes beyond are refused */
+    uint64_t keys_count;      /* live keys */
+    uint64_t request_bytes_max; /* largest request, hence about the largest
+                                   value */
+};
+
+struct kv;
+
+struct kv_ops {
+    void (*range)(struct kv *kv, struct kv_range *range);
+    void (*txn)(struct kv *kv, struct kv_txn *txn);
+    void (*compact)(struct kv *kv, struct kv_compact *compact);
+    void (*cancel)(struct kv *kv, struct kv_call *call);
+    void (*watch)(struct kv *kv, struct kv_watch *watch);
+    void (*unwatch)(struct kv *kv, struct kv_watch *watch);
+    void (*status)(struct kv *kv, struct kv_status *ret);
+};
+
+struct kv {
+    const struct kv_ops *ops;
+};
+
+static inline void kv_range(struct kv *kv, struct kv_range *range)
+{
+    kv->ops->range(kv, range);
+}
+
+static inline void kv_txn(struct kv *kv, struct kv_txn *txn)
+{
+    kv->ops->txn(kv, txn);
+}
+
+static inline void kv_compact(struct kv *kv, struct kv_compact *compact)
+{
+    kv->ops->compact(kv, compact);
+}
+
+/* Asks for an early end: `done` follows soon, with ST_CANCELED unless the
+ * answer was already there.  A write so cancelled may still take place. */
+static inline void kv_cancel(struct kv *kv, struct kv_call *call)
+{
+    kv->ops->cancel(kv, call);
+}
+
+/* Events begin after this returns, never from inside it. */
+static inline void kv_watch(struct kv *kv, struct kv_watch *watch)
+{
+    kv->ops->watch(kv, watch);
+}
+
+/* No callback comes after this returns. */
+static inline void kv_unwatch(struct kv *kv, struct kv_watch *watch)
+{
+    kv->ops->unwatch(kv, watch);
+}
+
+static inline void kv_status(struct kv *kv, struct kv_status *ret)
+{
+    kv->ops->status(kv, ret);
+}
+
+#endif

@@ -1,0 +1,170 @@
+/* The replicated state: MVCC keys over LMDB with a memtable before it.
+ *
+ * One store is one data directory's state machine.  It is deterministic: the
+ * same commands at the same indexes give the same logical rows everywhere.
+ * store_apply() is the only writer.
+ *
+ *   loop thread    store_apply(), all reads, the watch hub
+ *   store thread   store_flush_run() alone: it moves one frozen memtable into
+ *                  LMDB in one synced transaction, sorted by key, together with
+ *                  the applied index
+ *
+ * A version is in exactly one place for a view: active memtable, frozen
+ * memtable, or the LMDB snapshot of the view.  Nothing is kept in memory per
+ * key; opening does not scan.
+ *
+ * Every record on disk carries a CRC-32C over key and value, verified when it
+ * is read: a mismatch is ST_CORRUPT, naming the key, and is never served.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "kv/kv.h"
+
+struct store;
+
+struct store_options {
+    uint64_t map_size;           /* LMDB's, sparse; 1 TiB by default */
+    uint64_t quota_bytes;        /* 2 GiB by default; 0: that default */
+    uint64_t memtable_bytes_max; /* active one is frozen at this size */
+    uint32_t txn_ops_max;        /* 128 */
+    uint64_t request_bytes_max;  /* 1.5 MiB */
+};
+void store_options_default(struct store_options *ret);
+
+/* Opens the store in `path` (a directory, made when missing).
+ *   ST_INVALID  it holds something else;  ST_CORRUPT;  ST_BUSY;  ST_IO        */
+enum status store_open(const char *path, const struct store_options *options,
+                       struct store **ret, struct fault *reterr) MUST_USE;
+/* Without flushing; the log has what is missing. NULL is fine. */
+void store_close(struct store *s);
+
+/* --- identity, kept with the state --- */
+struct store_identity {
+    uint64_t cluster_id, member_id;
+};
+/* Zeros when never set. */
+void store_identity(const struct store *s, struct store_identity *ret);
+enum status store_set_identity(struct store *s,
+                               const struct store_identity *identity,
+                               struct fault *reterr) MUST_USE;
+
+/* --- commands: what a log entry's payload says --- */
+
+/* The size of an encoded transaction is what the request limit counts. */
+struct store_stamp {
+    int64_t time_ns; /* the proposer's wall clock: mtimes come from it */
+    uint64_t ticket; /* the proposer's; comes back in store_outcome */
+    uint64_t member; /* who proposed */
+};
+void store_encode_txn(const struct store_stamp *stamp,
+                      const struct kv_txn_spec *txn, struct buf *to);
+void store_encode_compact(const struct store_stamp *stamp, int64_t revision,
+                          struct buf *to);
+
+/* Refuses what can never be applied, before it is proposed: empty keys, too
+ * many operations, duplicate keys, depth, size. etcd's checks in etcd's order. */
+enum status store_check_txn(const struct store *s,
+                            const struct kv_txn_spec *txn) MUST_USE;
+
+/* --- apply --- */
+
+struct store_outcome {
+    struct store_stamp stamp;
+    enum status status; /* the command's own outcome: ST_COMPACTED, ... */
+    struct kv_header header;          /* revision and nothing else filled in */
+    const struct kv_txn_result *txn;  /* NULL for other commands */
+};
+
+/* Applies the entry at `index`: exactly the next one. An empty command (a new
+ * leader's) only moves the index. ST_OK unless the store itself is broken:
+ *   ST_CORRUPT  the command cannot be decoded, or a record failed its checksum
+ *   ST_IO       LMDB failed
+ * after which the node stops. *ret is valid until the next apply. */
+enum status store_apply(struct store *s, uint64_t index, uint64_t term,
+                        struct bytes command, struct store_outcome *ret,
+                        struct fault *reterr) MUST_USE;
+
+uint64_t store_applied_index(const struct store *s);
+uint64_t store_applied_term(const struct store *s);
+/* The applied index and term that are durable in LMDB: the log below may go. */
+uint64_t store_durable_index(const struct store *s);
+uint64_t store_durable_term(const struct store *s);
+
+/* Configuration state of raft and the like travel with the applied index:
+ * small opaque records by name, part of the replicated state. */
+enum status store_set_record(struct store *s, const char *name,
+                             struct bytes value, struct fault *reterr) MUST_USE;
+/* Empty when never set; borrowed until the next apply. */
+struct bytes store_record(const struct store *s, const char *name);
+
+/* --- reads, on the loop --- */
+
+int64_t store_revision(const struct store *s);
+int64_t store_compact_revision(const struct store *s);
+
+/* Results live in an arena that is cleared by store_results_clear(). */
+struct store_results;
+struct store_results *store_results_new(void);
+void store_results_free(struct store_results *r);
+void store_results_clear(struct store_results *r);
+
+/* ST_COMPACTED, ST_FUTURE_REVISION, ST_EMPTY_KEY, ST_INVALID (bad sort),
+ * ST_CORRUPT (fault names the key), ST_IO. Values that come from LMDB are
+ * borrowed from its map: valid until store_apply(), store_flush_end() or
+ * store_results_clear(), whichever comes first. */
+enum status store_range(struct store *s, const struct kv_range_spec *spec,
+                        struct store_results *r, struct kv_range_result *ret,
+                        struct fault *reterr) MUST_USE;
+/* A transaction of ranges only. */
+enum status store_read_txn(struct store *s, const struct kv_txn_spec *txn,
+                           struct store_results *r, struct kv_txn_result *ret,
+                           struct fault *reterr) MUST_USE;
+/* True when every operation, at every depth and in both branches, is a range. */
+bool store_txn_is_read(const struct kv_txn_spec *txn);
+
+/* --- memtable to LMDB --- */
+
+struct store_flush;
+/* Freezes the active memtable; NULL when it is empty or one is being flushed.
+ * Loop thread. */
+struct store_flush *store_flush_begin(struct store *s);
+/* Store thread; touches nothing but the frozen memtable and LMDB. */
+enum status store_flush_run(struct store_flush *f, struct fault *reterr) MUST_USE;
+/* Loop thread, after a run that succeeded: the view moves on and the frozen
+ * memtable goes. */
+enum status store_flush_end(struct store *s, struct store_flush *f,
+                            struct fault *reterr) MUST_USE;
+/* True when the active memtable is over its bound (begin a flush), and when
+ * both are (hold proposals back). */
+bool store_wants_flush(const struct store *s);
+bool store_is_full(const struct store *s);
+
+/* --- compaction leaves garbage; it is swept in slices by the flushes --- */
+bool store_has_garbage(const struct store *s);
+
+/* --- watch hub --- */
+
+/* As kv_watch, with the same rules.  Events are delivered by store_deliver()
+ * only, so that the node can answer the write first (kv.h rule 4). */
+void store_watch(struct store *s, struct kv_watch *w);
+void store_unwatch(struct store *s, struct kv_watch *w);
+/* Hands out the events of applied commands, and for watches that start in the
+ * past a bounded slice of history. True when there is more to do. */
+bool store_deliver(struct store *s, struct kv_header header);
+
+/* --- facts --- */
+struct store_stats {
+    uint64_t size_bytes, used_bytes, quota_bytes, keys_count;
+    uint64_t memtable_bytes;
+};
+void store_stats(const struct store *s, struct store_stats *ret);
+/* A hash of all logical rows (keys, versions, tombstones, identity numbers,
+ * times, groups) at the newest revision, for comparing replicas and for tests.
+ * Slow: reads everything. */
+enum status store_hash(struct store *s, uint32_t *ret_hash,
+                       struct fault *reterr) MUST_USE;
+
+#endif

@@ -1,0 +1,108 @@
+/* The write-ahead log: entries and hard state, durable before anything that
+ * depends on them is said.  The format is docs/FORMATS.md, byte by byte.
+ *
+ * Files live in one directory (base/disk.h): segments of a fixed size, filled
+ * with zeros when made (an overwrite of existing blocks is one device flush; a
+ * growing file is more) and recycled when the store no longer needs them.
+ *
+ * Promises
+ *  W1  What wal_sync() confirmed is found by the next wal_open(), or that open
+ *      fails and says where: never silently less.
+ *  W2  Every record carries its length, type, segment, offset, how far the log
+ *      was known to be synced when it was written, and a CRC-32C chained over
+ *      the record before: a byte changed anywhere is noticed.
+ *  W3  A tail that was never synced may be torn: it is cut and reported.
+ *      Damage at or below a point that was known to be synced is never taken
+ *      for a torn tail. The limit: damage to the last batch, which no later
+ *      record vouches for, is told from a torn tail only by the identifiers
+ *      kept apart from it (FORMATS says exactly what).
+ *  W4  A damaged entry below that point is reported with its index and term,
+ *      from the identifiers, so that it can be fetched from a peer.
+ *  W5  A failed write or sync is final: every later call fails with ST_IO.
+ *
+ * Threads: one at a time; the host's WAL thread, or its loop when nothing else
+ * is ready. wal_reserve() is the loop's, and does not block.
+ */
+#ifndef WAL_WAL_H
+#define WAL_WAL_H
+
+#include "base/disk.h"
+#include "base/fault.h"
+#include "raft/types.h"
+
+struct wal;
+
+struct wal_options {
+    uint64_t segment_size;     /* bytes; 64 MiB by default; >= 4 KiB */
+    uint64_t cluster_id;       /* of a new log; checked against an old one's */
+    uint64_t member_id;        /* likewise */
+    uint32_t recycled_max;     /* spare segments kept */
+};
+void wal_options_default(struct wal_options *ret);
+
+/* What a restart finds. Entries are handed over in order by calling
+ * entry(arg, e); one with an index at or below an earlier one's replaces it and
+ * all that follow it (a leader's log won over ours).  The payload is borrowed
+ * for the call; hold it to keep it. */
+struct wal_recovery {
+    struct raft_hard_state hard_state;
+    uint64_t cluster_id, member_id;
+    uint64_t first_index;   /* of the entries that are there; 0: none */
+    uint64_t last_index;
+    uint64_t start_index;   /* the log begins after this index, ... */
+    uint64_t start_term;    /* ... which had this term (0, 0: from the start) */
+    bool torn;              /* a tail was cut: torn_text says where */
+    char torn_text[160];
+    uint64_t damaged_index; /* 0, or the first entry that is damaged below a
+                               synced point; it and what follows was not
+                               handed over */
+    uint64_t damaged_term;
+};
+
+/* Opens the log in the directory, or makes a new one when the directory is
+ * empty.  Takes the disk over, also when it fails.
+ *   ST_INVALID  the directory holds something else, or another member's log
+ *   ST_CORRUPT  damage below a synced point: file, offset and what to do are in
+ *               the fault; *ret_recovery says which entry, and *ret is NULL
+ *   ST_NO_SPACE, ST_IO                                                       */
+enum status wal_open(struct disk *disk, const struct wal_options *options,
+                     void (*entry)(void *arg, const struct raft_entry *e),
+                     void *arg, struct wal_recovery *ret_recovery,
+                     struct wal **ret, struct fault *reterr) MUST_USE;
+/* Closes without syncing; NULL is fine. */
+void wal_close(struct wal *w);
+
+struct wal_batch {
+    const struct raft_hard_state *hard_state; /* NULL: unchanged */
+    const struct raft_entry *entries;
+    size_t entries_count;
+};
+
+/* Writes the batch behind what is there, as one run of records in as few
+ * writes as it can; not durable before wal_sync(). */
+enum status wal_append(struct wal *w, const struct wal_batch *batch,
+                       struct fault *reterr) MUST_USE;
+/* One fdatasync (a second one only when a segment was just begun). */
+enum status wal_sync(struct wal *w, struct fault *reterr) MUST_USE;
+
+/* Space is promised before a proposal enters raft: true when `bytes` more of
+ * entry data are sure to fit beside all that was promised and not yet written.
+ * The next segment is made ahead for it. */
+bool wal_reserve(struct wal *w, uint64_t bytes);
+
+/* Forgets entries at or below index (whole segments only; the term is that
+ * entry's): the store has them durably.  Segments are recycled. */
+enum status wal_trim(struct wal *w, uint64_t index, uint64_t term,
+                     struct fault *reterr) MUST_USE;
+
+/* Starts again after a snapshot at (index, term) replaced everything. */
+enum status wal_restart_at(struct wal *w, uint64_t index, uint64_t term,
+                           struct fault *reterr) MUST_USE;
+
+struct wal_stats {
+    uint64_t syncs, writes, bytes_written;
+    uint64_t segments, bytes_on_disk;
+};
+void wal_stats(const struct wal *w, struct wal_stats *ret);
+
+#endif
