@@ -1,0 +1,64 @@
+/* One member of a cluster: consensus, log and store behind kv/kv.h.
+ *
+ * node.h is the host: it owns the threads and the disk and carries out what the
+ * replica (replica.h, a deterministic step function) asks for.
+ *
+ * Threads: the loop's, which calls everything here; a WAL thread (append and
+ * fdatasync); a store thread (LMDB commits).  A lone write is appended and
+ * synced by the loop itself when nothing else is ready.
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "base/fault.h"
+#include "kv/kv.h"
+#include "net/loop.h"
+
+struct node;
+
+struct node_options {
+    const char *data_dir;       /* made when missing */
+    const char *name;           /* this member's; "default" */
+    const char *cluster_token;  /* "etcd-cluster" */
+    const char *initial_cluster; /* "name=url,…"; decides the ids */
+    int64_t heartbeat_ms;       /* 100 */
+    int64_t election_ms;        /* 1000 */
+    uint64_t quota_bytes;       /* 0: 2 GiB */
+    uint32_t txn_ops_max;       /* 128 */
+    uint64_t request_bytes_max; /* 1.5 MiB */
+    uint64_t log_keep_entries;  /* kept behind the durable store for slow
+                                   followers; 5000 */
+    uint64_t proposals_max;     /* waiting at once; beyond: ST_TOO_MANY */
+};
+void node_options_default(struct node_options *ret);
+
+/* Opens the data directory, replays the log, and becomes a member.
+ *   ST_BUSY     another process has the directory
+ *   ST_INVALID  the directory holds something else, or options contradict it
+ *   ST_CORRUPT, ST_NO_SPACE, ST_IO
+ * ready(arg) is called once, when the member first knows a leader and has
+ * applied everything known to be committed; failed(arg, …) once, when the node
+ * stops by itself: a failed sync, a full disk after admission, corruption.
+ * After that every call is answered ST_STOPPED. */
+enum status node_start(struct loop *loop, const struct node_options *options,
+                       void (*ready)(void *arg),
+                       void (*failed)(void *arg, enum status why,
+                                      const struct fault *fault),
+                       void *arg, struct node **ret,
+                       struct fault *reterr) MUST_USE;
+
+/* The member's keystore; lives as long as the node. */
+struct kv *node_kv(struct node *n);
+
+/* Ends: answers what waits with ST_STOPPED, moves the memtable into the store
+ * so that the next start has nothing to replay, joins the threads, frees.
+ * Blocks for as long as that takes. NULL is fine. */
+void node_stop(struct node *n);
+
+struct node_stats {
+    uint64_t wal_syncs, wal_writes, wal_bytes;
+    uint64_t proposals, applied_index, durable_index;
+};
+void node_stats(const struct node *n, struct node_stats *ret);
+
+#endif
