@@ -18,15 +18,14 @@ uint8_t *buf_reserve(struct buf *b, size_t size)
 {
     must(size <= SIZE_MAX / 4 && b->size <= SIZE_MAX / 4);
     if (b->size + size > b->capacity) {
-        size_t capacity =
-            b->capacity > 0 ? b->capacity * 2 : BUF_CAPACITY_MIN;
+        size_t capacity = b->capacity > 0 ? b->capacity * 2 : BUF_CAPACITY_MIN;
         while (capacity < b->size + size) {
             capacity *= 2;
         }
         b->data = xrealloc(b->data, capacity);
         b->capacity = capacity;
     }
-    return b->data + b->size;
+    return b->data == NULL ? NULL : b->data + b->size;
 }
 
 uint8_t *buf_extend(struct buf *b, size_t size)

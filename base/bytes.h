@@ -46,7 +46,8 @@ static inline bool bytes_starts_with(struct bytes b, struct bytes prefix)
 /* What is left after the first `skip` bytes; skip <= size. */
 static inline struct bytes bytes_after(struct bytes b, size_t skip)
 {
-    return (struct bytes){b.data + skip, b.size - skip};
+    /* NULL + 0 is undefined in C, and an empty range may have no address. */
+    return skip == 0 ? b : (struct bytes){b.data + skip, b.size - skip};
 }
 
 #endif

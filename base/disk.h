@@ -38,8 +38,9 @@ struct disk_ops {
      * durable. */
     enum status (*sync_names)(struct disk *d, struct fault *reterr);
     /* Calls each(arg, name) for every file, in bytewise order of names. */
-    enum status (*list)(struct disk *d, void (*each)(void *arg, const char *name),
-                        void *arg, struct fault *reterr);
+    enum status (*list)(struct disk *d,
+                        void (*each)(void *arg, const char *name), void *arg,
+                        struct fault *reterr);
     /* Bytes that may still be written before the disk is full. */
     enum status (*space)(struct disk *d, uint64_t *ret_bytes,
                          struct fault *reterr);

@@ -19,6 +19,7 @@ struct hmap {
     struct hmap_node **buckets;
     size_t buckets_count; /* a power of two, or 0 */
     size_t count;         /* read-only: nodes inside */
+    size_t emptied;       /* private: no node in the buckets before this one */
 };
 
 void hmap_fini(struct hmap *m);
@@ -30,8 +31,9 @@ void hmap_remove(struct hmap *m, struct hmap_node *node);
  * hash; NULL at the end. */
 struct hmap_node *hmap_first(const struct hmap *m, uint64_t hash);
 struct hmap_node *hmap_next(const struct hmap_node *node);
-/* Any node at all, for emptying a map; NULL when there is none. */
-struct hmap_node *hmap_any(const struct hmap *m);
+/* Any node at all, for emptying a map, in time that adds up to the size of the
+ * map; NULL when there is none. */
+struct hmap_node *hmap_any(struct hmap *m);
 
 /* Well mixed; the same on every machine for the same seed. */
 uint64_t hash_u64(uint64_t value);

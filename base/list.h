@@ -38,7 +38,8 @@ static inline void list_push(struct list *head, struct list *node)
     list_insert_before(head, node);
 }
 
-/* Takes the node out and leaves it alone, so that removing twice is harmless. */
+/* Takes the node out and leaves it alone, so that removing twice is harmless.
+ */
 static inline void list_remove(struct list *node)
 {
     node->prev->next = node->next;

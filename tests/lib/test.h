@@ -28,11 +28,12 @@ void test_register(const char *name, test_body *body);
     }                                                                          \
     static void test_##group##_##rule(void **state __attribute__((unused)))
 
-#define EXPECT(condition)          assert_true(condition)
-#define EXPECT_INT(actual, wanted) \
+#define EXPECT(condition) assert_true(condition)
+#define EXPECT_INT(actual, wanted)                                             \
     assert_int_equal((int64_t)(actual), (int64_t)(wanted))
 #define EXPECT_TEXT(actual, wanted) assert_string_equal(actual, wanted)
-#define EXPECT_BYTES(actual, wanted) test_expect_bytes(actual, wanted, __FILE__, __LINE__)
+#define EXPECT_BYTES(actual, wanted)                                           \
+    test_expect_bytes(actual, wanted, __FILE__, __LINE__)
 #define SKIP(why)                                                              \
     do {                                                                       \
         print_message("# skip: %s\n", why);                                    \
