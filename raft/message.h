@@ -75,10 +75,13 @@ struct raft_snapshot {
 struct raft_message {
     enum raft_message_type type;
     bool reject;
+    bool transfer; /* a vote request from the heir of the living leader */
     uint64_t to;
     uint64_t from;
     uint64_t term;     /* 0 on local messages and forwarded requests */
     uint64_t log_term; /* the term of the entry at index */
+    /* The entry before the appended ones; the last entry acknowledged; on
+     * heartbeats and their responses, which waiting read they confirm. */
     uint64_t index;
     /* RAFT_MSG_STORAGE_APPEND: term, vote and commit are a hard state to save;
      * all zero when it did not change. */
@@ -86,7 +89,7 @@ struct raft_message {
     uint64_t vote;
     uint64_t reject_hint; /* a rejected append: where to try next */
     struct raft_entries entries;
-    struct payload *context;        /* may be NULL */
+    struct payload *context;        /* of a read index; else NULL */
     struct raft_snapshot *snapshot; /* may be NULL */
     /* To be delivered, each to its `to`, after the write that this message
      * asks for is done: durable for RAFT_MSG_STORAGE_APPEND, executed for
