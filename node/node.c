@@ -1,0 +1,323 @@
+/* The host: carries out on threads, disk and loop what the replica asks for.
+ *
+ *   loop       replica_turn() at the end of every turn
+ *   WAL thread append and sync of everything saved since the last sync
+ *   store thread  one flush at a time
+ *
+ * The log is written either by the loop or by the WAL thread, never both at
+ * once: while a WAL job is out, saves gather behind it and share the next sync.
+ */
+
+#include "node/node.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/disk.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "node/data_dir.h"
+#include "node/identity.h"
+#include "node/node_internal.h"
+#include "wal/wal.h"
+
+void node_options_default(struct node_options *ret)
+{
+    *ret = (struct node_options){
+        .name = "default",
+        .cluster_token = "etcd-cluster",
+        .initial_cluster = "default=http://localhost:2380",
+        .heartbeat_ms = 100,
+        .election_ms = 1000,
+        .txn_ops_max = 128,
+        .request_bytes_max = 1536 * 1024,
+        .log_keep_entries = 5000,
+        .proposals_max = 8192,
+    };
+}
+
+void node_fail(struct node *n, enum status why, const struct fault *fault)
+{
+    if (n->broken) {
+        return;
+    }
+    n->broken = true;
+    log_error("the node stops: %s", fault->text);
+    loop_timer_clear(n->tick);
+    loop_timer_clear(n->wake);
+    replica_stop(n->replica);
+    n->failed(n->arg, why, fault);
+}
+
+static bool reserve(void *arg, uint64_t bytes)
+{
+    const struct node *n = arg;
+    return wal_reserve(n->wal, bytes);
+}
+
+static int64_t now_ns(void *arg)
+{
+    (void)arg;
+    return loop_now_ns();
+}
+
+static struct replica_clock clock_now(void)
+{
+    struct timespec wall;
+    must(clock_gettime(CLOCK_REALTIME, &wall) == 0);
+    return (struct replica_clock){.now_ns = loop_now_ns(),
+                                  .wall_ns = wall.tv_sec * INT64_C(1000000000) +
+                                             wall.tv_nsec};
+}
+
+/* --- the loop's part --- */
+
+static bool turn(void *arg)
+{
+    struct node *n = arg;
+    if (n->broken) {
+        /* Late submissions are answered as everything else was. */
+        replica_stop(n->replica);
+        return false;
+    }
+    const struct replica_clock clock = clock_now();
+    struct fault fault;
+    bool more;
+    const enum status st = replica_turn(n->replica, &clock, &more, &fault);
+    if (st != ST_OK) {
+        node_fail(n, st, &fault);
+        return false;
+    }
+    more |= node_save(n);
+    node_flush(n, false);
+    if (!n->was_ready && replica_is_ready(n->replica)) {
+        n->was_ready = true;
+        n->ready(n->arg);
+    }
+    const int64_t deadline = replica_next_deadline(n->replica);
+    if (deadline != n->wake_at) {
+        n->wake_at = deadline;
+        if (deadline == INT64_MAX) {
+            loop_timer_clear(n->wake);
+        } else {
+            loop_timer_at(n->wake, deadline);
+        }
+    }
+    return more && !n->broken;
+}
+
+/* The turn that follows every event does the work. */
+static void woken(void *arg)
+{
+    struct node *n = arg;
+    n->wake_at = INT64_MAX;
+}
+
+static void tick(void *arg)
+{
+    struct node *n = arg;
+    if (n->broken) {
+        return;
+    }
+    replica_tick(n->replica);
+    loop_timer_at(n->tick, loop_now_ns() + n->heartbeat_ns);
+}
+
+/* --- starting and stopping --- */
+
+static enum status open_store(struct node *n, const struct node_options *o,
+                              const char *path, struct fault *reterr)
+{
+    struct store_options so;
+    store_options_default(&so);
+    so.txn_ops_max = o->txn_ops_max;
+    so.request_bytes_max = o->request_bytes_max;
+    if (o->quota_bytes > 0) {
+        so.quota_bytes = o->quota_bytes;
+    }
+    return store_open(path, &so, &n->store, reterr);
+}
+
+/* The data directory decides who this member is; the options only when it is
+ * new. */
+static enum status settle_identity(struct node *n, struct identity *id,
+                                   struct fault *reterr)
+{
+    struct store_identity stored;
+    store_identity(n->store, &stored);
+    if (stored.member_id == 0) {
+        stored = (struct store_identity){.cluster_id = id->cluster_id,
+                                         .member_id = id->member_id};
+        return store_set_identity(n->store, &stored, reterr);
+    }
+    if (stored.member_id != id->member_id ||
+        stored.cluster_id != id->cluster_id) {
+        return fault_set(
+            reterr, ST_INVALID,
+            "the data directory belongs to member %llx of cluster %llx, but "
+            "--name, --initial-cluster and --initial-cluster-token make this "
+            "member %llx of cluster %llx: give those it was made with",
+            (unsigned long long)stored.member_id,
+            (unsigned long long)stored.cluster_id,
+            (unsigned long long)id->member_id,
+            (unsigned long long)id->cluster_id);
+    }
+    return ST_OK;
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed = 0;
+    must(getrandom(&seed, sizeof seed, 0) == sizeof seed);
+    return seed;
+}
+
+static enum status open_log(struct node *n, const struct node_options *o,
+                            const struct identity *id, struct disk *disk,
+                            struct fault *reterr)
+{
+    const struct replica_options ro = {
+        .cluster_id = id->cluster_id,
+        .member_id = id->member_id,
+        .first_conf = {.voters = id->voters, .voters_count = id->voters_count},
+        .election_ticks = (uint32_t)(o->election_ms / o->heartbeat_ms),
+        .heartbeat_ticks = 1,
+        .seed = random_seed(),
+        .calls_max = o->proposals_max,
+        .timeout_ms = 5000 + 2 * o->election_ms, /* etcd's ReqTimeout */
+        .request_bytes_max = o->request_bytes_max,
+        .log_keep_entries = o->log_keep_entries,
+        .log_keep_bytes = 64 * 1024 * 1024,
+        .reserve = reserve,
+        .now_ns = now_ns,
+        .host = n,
+    };
+    n->replica = replica_new(&ro, n->store);
+    struct wal_options wo;
+    wal_options_default(&wo);
+    wo.cluster_id = id->cluster_id;
+    wo.member_id = id->member_id;
+    struct wal_recovery recovery;
+    enum status st = wal_open(disk, &wo, replica_recover_entry, n->replica,
+                              &recovery, &n->wal, reterr);
+    if (st != ST_OK) {
+        return st;
+    }
+    if (recovery.torn) {
+        log_warn("the log's unsynced end was cut: %s", recovery.torn_text);
+    }
+    return replica_begin(n->replica, &recovery, reterr);
+}
+
+static enum status start_threads(struct node *n, struct fault *reterr)
+{
+    const enum status st =
+        worker_new(n->loop, "keelfs-wal", &n->wal_worker, reterr);
+    return st == ST_OK
+               ? worker_new(n->loop, "keelfs-store", &n->store_worker, reterr)
+               : st;
+}
+
+static enum status open_all(struct node *n, const struct node_options *o,
+                            struct fault *reterr)
+{
+    struct identity id;
+    struct data_dir dir;
+    enum status st = identity_derive(o->name, o->cluster_token,
+                                     o->initial_cluster, &id, reterr);
+    if (st == ST_OK && id.voters_count > 1) {
+        st = fault_set(reterr, ST_UNSUPPORTED,
+                       "--initial-cluster names %zu members: this version "
+                       "runs clusters of one",
+                       id.voters_count);
+    }
+    if (st == ST_OK) {
+        st = data_dir_open(o->data_dir, &dir, reterr);
+    }
+    struct disk *disk = NULL;
+    if (st == ST_OK) {
+        st = disk_open(dir.wal, &disk, reterr); /* locks all of it */
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    st = open_store(n, o, dir.store, reterr);
+    if (st == ST_OK) {
+        st = settle_identity(n, &id, reterr);
+    }
+    if (st != ST_OK) {
+        disk->ops->free(disk);
+        return st;
+    }
+    st = open_log(n, o, &id, disk, reterr);
+    return st == ST_OK ? start_threads(n, reterr) : st;
+}
+
+static void free_all(struct node *n)
+{
+    worker_free(n->wal_worker);
+    worker_free(n->store_worker);
+    node_save_fini(n);
+    replica_free(n->replica);
+    wal_close(n->wal);
+    store_close(n->store);
+    free(n);
+}
+
+enum status node_start(struct loop *loop, const struct node_options *options,
+                       void (*ready)(void *arg),
+                       void (*failed)(void *arg, enum status why,
+                                      const struct fault *fault),
+                       void *arg, struct node **ret, struct fault *reterr)
+{
+    must(options->heartbeat_ms > 0 &&
+         options->election_ms > options->heartbeat_ms);
+    struct node *n = xcalloc(1, sizeof *n);
+    n->loop = loop;
+    n->ready = ready;
+    n->failed = failed;
+    n->arg = arg;
+    n->heartbeat_ns = options->heartbeat_ms * INT64_C(1000000);
+    n->wake_at = INT64_MAX;
+    const enum status st = open_all(n, options, reterr);
+    if (st != ST_OK) {
+        free_all(n);
+        return st;
+    }
+    n->hook = (struct loop_hook){.run = turn, .arg = n};
+    loop_hook_add(loop, &n->hook);
+    n->tick = loop_timer_new(loop, tick, n);
+    n->wake = loop_timer_new(loop, woken, n);
+    loop_timer_at(n->tick, loop_now_ns() + n->heartbeat_ns);
+    *ret = n;
+    return ST_OK;
+}
+
+struct kv *node_kv(struct node *n)
+{
+    return replica_kv(n->replica);
+}
+
+void node_stop(struct node *n)
+{
+    if (n == NULL) {
+        return;
+    }
+    loop_hook_remove(&n->hook);
+    loop_timer_free(n->tick);
+    loop_timer_free(n->wake);
+    replica_stop(n->replica);
+    node_flush_finish(n);
+    free_all(n);
+}
+
+void node_stats(const struct node *n, struct node_stats *ret)
+{
+    /* Counters of the log are its writer's: what the last save left. */
+    *ret = (struct node_stats){.wal_syncs = n->wal_stats.syncs,
+                               .wal_writes = n->wal_stats.writes,
+                               .wal_bytes = n->wal_stats.bytes_written,
+                               .applied_index = store_applied_index(n->store),
+                               .durable_index = store_durable_index(n->store)};
+}

@@ -1,0 +1,66 @@
+/* What the host's files share. */
+#ifndef NODE_NODE_INTERNAL_H
+#define NODE_NODE_INTERNAL_H
+
+#include "node/node.h"
+#include "node/replica.h"
+#include "node/worker.h"
+
+/* Everything saved since the last sync, on its way to the disk together. */
+struct save_job {
+    struct worker_job job;
+    struct wal *wal;
+    struct raft_message *messages;
+    size_t count, capacity;
+    bool trim; /* after the sync, forget up to: */
+    uint64_t trim_index, trim_term;
+    enum status status;
+    struct fault fault;
+    struct wal_stats stats;
+};
+
+struct flush_job {
+    struct worker_job job;
+    struct store_flush *flush; /* NULL: none is under way */
+    enum status status;
+    struct fault fault;
+};
+
+struct node {
+    struct loop *loop;
+    struct loop_hook hook;
+    struct loop_timer *tick; /* one heartbeat interval passed */
+    struct loop_timer *wake; /* a call's deadline */
+    int64_t heartbeat_ns, wake_at;
+
+    struct store *store;
+    struct wal *wal;
+    struct replica *replica;
+    struct worker *wal_worker, *store_worker;
+    struct save_job save;
+    struct wal_stats wal_stats;
+    struct flush_job flush;
+    int64_t flush_retry_ns; /* after a full disk: not before */
+
+    void (*ready)(void *arg);
+    void (*failed)(void *arg, enum status why, const struct fault *fault);
+    void *arg;
+    bool was_ready;
+    bool broken;
+};
+
+/* The member cannot go on: everything is answered ST_STOPPED and the owner is
+ * told, once. */
+void node_fail(struct node *n, enum status why, const struct fault *fault);
+
+/* save.c: sends the replica's saves to the log.  True when they were made
+ * durable at once, by the loop itself. */
+bool node_save(struct node *n);
+void node_save_fini(struct node *n);
+
+/* flush.c: begins a flush when one is wanted and none is under way. */
+void node_flush(struct node *n, bool all);
+/* Waits for the one under way and flushes the rest, for a clean stop. */
+void node_flush_finish(struct node *n);
+
+#endif

@@ -1,0 +1,84 @@
+/* Requests that wait: each submitted call has one entry here from submission
+ * to its `done`.
+ *
+ *   QUEUED    behind others, nothing has been said to anybody
+ *   PROPOSED  in the log's hands; found again by its ticket when applied
+ *   READING   waits for a read index
+ *   FINISHED  the answer is known and `done` is due
+ *
+ *   submit -> QUEUED -> PROPOSED -> (applied: done)
+ *                    -> READING  -> (confirmed: done)
+ *   any    -> FINISHED -> done      (refused, timed out, cancelled, stopped)
+ *
+ * A call that ends while PROPOSED leaves the ticket table: its entry may still
+ * be applied, and then nobody is told.
+ */
+#ifndef NODE_PENDING_H
+#define NODE_PENDING_H
+
+#include "base/heap.h"
+#include "base/hmap.h"
+#include "base/list.h"
+#include "kv/kv.h"
+
+enum pending_kind { PENDING_RANGE, PENDING_TXN, PENDING_COMPACT };
+enum pending_place {
+    PENDING_QUEUED,
+    PENDING_PROPOSED,
+    PENDING_READING,
+    PENDING_FINISHED
+};
+
+struct pending {
+    struct list link;           /* of the list its place has */
+    struct hmap_node by_ticket; /* while PROPOSED */
+    struct heap_node deadline;  /* until FINISHED */
+    struct kv_call *call;
+    uint64_t ticket;
+    enum pending_kind kind;
+    enum pending_place place;
+};
+
+struct pending_table {
+    struct list queued_writes;
+    struct list queued_reads;
+    struct list proposed;
+    struct list reading;
+    struct list finished;
+    struct hmap tickets;
+    struct heap deadlines; /* by ns */
+    struct list spare;
+    uint64_t ticket_last;
+    size_t count; /* everything that is not spare */
+    size_t count_max;
+};
+
+void pending_init(struct pending_table *t, uint64_t first_ticket,
+                  size_t count_max);
+/* Every call must have been answered. */
+void pending_fini(struct pending_table *t);
+
+/* Enters the call, which takes a place in queued_writes or queued_reads. Beyond
+ * count_max it goes to finished at once, with ST_TOO_MANY. */
+struct pending *pending_add(struct pending_table *t, struct kv_call *call,
+                            enum pending_kind kind, bool is_write,
+                            int64_t deadline_ns);
+void pending_set_proposed(struct pending_table *t, struct pending *p);
+void pending_set_reading(struct pending_table *t, struct pending *p);
+/* The answer is st; `done` comes with pending_deliver(). */
+void pending_finish(struct pending_table *t, struct pending *p, enum status st);
+/* Takes the proposed call with that ticket; NULL when it ended before. */
+struct pending *pending_find(struct pending_table *t, uint64_t ticket);
+
+/* Calls done() now and gives the entry back; results are in the call. */
+void pending_done(struct pending_table *t, struct pending *p, enum status st);
+/* Calls done() of all finished ones; true when there were any. */
+bool pending_deliver(struct pending_table *t);
+
+/* Ends with ST_TIMEOUT what is due; and all there is with st. */
+void pending_expire(struct pending_table *t, int64_t now_ns);
+void pending_finish_all(struct pending_table *t, enum status st);
+/* INT64_MAX when nothing waits. */
+int64_t pending_next_deadline(const struct pending_table *t);
+
+#endif

@@ -1,0 +1,376 @@
+/* The replica's life: start, turn, saves, flushes, stop. */
+
+#include "node/replica.h"
+
+#include <stdlib.h>
+
+#include "base/codec.h"
+#include "base/must.h"
+#include "node/replica_internal.h"
+
+#define MESSAGE_BYTES_MAX     (1024 * 1024)
+#define COMMITTED_BYTES_MAX   (4 * 1024 * 1024)
+#define UNCOMMITTED_BYTES_MAX (64 * 1024 * 1024)
+#define INFLIGHT_MESSAGES     256
+#define LOG_SLACK_ENTRIES     1024 /* compact the memory log in such steps */
+
+struct replica *replica_new(const struct replica_options *options,
+                            struct store *store)
+{
+    must(options->member_id != RAFT_NONE);
+    must(options->reserve != NULL && options->now_ns != NULL);
+    struct replica *r = xcalloc(1, sizeof *r);
+    r->kv.ops = &replica_kv_ops;
+    r->options = *options;
+    r->store = store;
+    r->log = raft_memory_storage_new();
+    r->results = store_results_new();
+    /* Tickets of an earlier life may still come out of the log: begin far from
+     * where any other life began. */
+    pending_init(&r->pending, hash_u64(options->seed), options->calls_max);
+    return r;
+}
+
+void replica_free(struct replica *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    pending_fini(&r->pending);
+    for (size_t i = 0; i < r->saves_count; i++) {
+        raft_message_fini(&r->saves[i]);
+    }
+    free(r->saves);
+    raft_free(r->raft);
+    raft_memory_storage_free(r->log);
+    raft_entries_fini(&r->recovered);
+    store_results_free(r->results);
+    buf_fini(&r->command);
+    free(r->proposals);
+    free(r);
+}
+
+/* --- starting --- */
+
+/* An entry at or below an earlier one's index replaces it and all after it;
+ * what the store has durably is only remembered by its last index and term. */
+void replica_recover_entry(void *arg, const struct raft_entry *e)
+{
+    struct replica *r = arg;
+    must(r->raft == NULL);
+    struct raft_entries *list = &r->recovered;
+    while (list->count > 0 && list->list[list->count - 1].index >= e->index) {
+        payload_drop(list->list[--list->count].payload);
+    }
+    if (e->index <= store_applied_index(r->store)) {
+        r->skipped_index = e->index;
+        r->skipped_term = e->term;
+    } else {
+        raft_entries_add(list, e, 1);
+    }
+}
+
+/* The log must reach at least as far as the store, with the same entry there:
+ * the store only ever holds what was durable in the log first. */
+static enum status check_against_store(const struct replica *r,
+                                       const struct wal_recovery *recovery,
+                                       struct fault *reterr)
+{
+    const uint64_t applied = store_applied_index(r->store);
+    uint64_t index = r->skipped_index;
+    uint64_t term = r->skipped_term;
+    if (recovery->start_index > index) {
+        index = recovery->start_index;
+        term = recovery->start_term;
+    }
+    if (index != applied ||
+        (applied > 0 && term != store_applied_term(r->store))) {
+        return fault_set(
+            reterr, ST_CORRUPT,
+            "the log and the store do not belong together: the store has "
+            "applied entry %llu of term %llu, the log has %llu of term %llu "
+            "there; restore both from the same copy",
+            (unsigned long long)applied,
+            (unsigned long long)store_applied_term(r->store),
+            (unsigned long long)index, (unsigned long long)term);
+    }
+    if (r->recovered.count > 0 && r->recovered.list[0].index != applied + 1) {
+        return fault_set(reterr, ST_CORRUPT,
+                         "the log begins at entry %llu, but the store needs "
+                         "it from %llu; restore both from the same copy",
+                         (unsigned long long)r->recovered.list[0].index,
+                         (unsigned long long)applied + 1);
+    }
+    return ST_OK;
+}
+
+static enum status fill_log(struct replica *r,
+                            const struct wal_recovery *recovery,
+                            struct fault *reterr)
+{
+    const uint64_t applied = store_applied_index(r->store);
+    if (applied > 0) {
+        struct raft_snapshot *at =
+            raft_snapshot_new(applied, store_applied_term(r->store),
+                              &r->options.first_conf, NULL);
+        const enum status st = raft_memory_storage_apply_snapshot(r->log, at);
+        raft_snapshot_drop(at);
+        must(st == ST_OK); /* the storage was empty */
+    } else {
+        raft_memory_storage_set_conf(r->log, &r->options.first_conf);
+    }
+    struct raft_hard_state hard = recovery->hard_state;
+    if (hard.commit < applied) {
+        hard.commit = applied; /* commit is a hint; applied is proof */
+    }
+    raft_memory_storage_set_hard_state(r->log, &hard);
+    const enum status st = raft_memory_storage_append(r->log, r->recovered.list,
+                                                      r->recovered.count);
+    if (st != ST_OK) {
+        return fault_set(reterr, ST_CORRUPT,
+                         "the log has a gap after entry %llu",
+                         (unsigned long long)applied);
+    }
+    raft_entries_fini(&r->recovered);
+    return ST_OK;
+}
+
+enum status replica_begin(struct replica *r,
+                          const struct wal_recovery *recovery,
+                          struct fault *reterr)
+{
+    must(r->raft == NULL);
+    enum status st = check_against_store(r, recovery, reterr);
+    if (st == ST_OK) {
+        st = fill_log(r, recovery, reterr);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    r->trimmed_index = recovery->start_index;
+    const struct raft_config config = {
+        .id = r->options.member_id,
+        .election_ticks = r->options.election_ticks,
+        .heartbeat_ticks = r->options.heartbeat_ticks,
+        .storage = raft_memory_storage_base(r->log),
+        .applied = store_applied_index(r->store),
+        .max_size_per_message = MESSAGE_BYTES_MAX,
+        .max_committed_size_per_ready = COMMITTED_BYTES_MAX,
+        .max_uncommitted_entries_size = UNCOMMITTED_BYTES_MAX,
+        .max_inflight_messages = INFLIGHT_MESSAGES,
+        .check_quorum = true,
+        .pre_vote = true,
+        .read_mode = RAFT_READ_SAFE,
+        .step_down_on_removal = true,
+        .async_storage_writes = true,
+        .seed = r->options.seed,
+    };
+    st = raft_new(&config, &r->raft);
+    if (st != ST_OK) {
+        return fault_set(reterr, st, "cannot start consensus from the log: %s",
+                         status_text(st));
+    }
+    struct raft_conf_state conf;
+    raft_conf(r->raft, &conf);
+    if (conf.voters_count == 1 && conf.voters[0] == r->options.member_id) {
+        raft_campaign(r->raft); /* its own quorum: nobody to wait for */
+    }
+    return ST_OK;
+}
+
+/* --- running --- */
+
+void replica_tick(struct replica *r)
+{
+    raft_tick(r->raft);
+}
+
+static void queue_save(struct replica *r, struct raft_message *m)
+{
+    if (r->saves_count == r->saves_capacity) {
+        r->saves_capacity = r->saves_capacity > 0 ? 2 * r->saves_capacity : 8;
+        r->saves = xrealloc(r->saves, r->saves_capacity * sizeof *r->saves);
+    }
+    raft_message_take(&r->saves[r->saves_count++], m);
+}
+
+bool replica_has_save(const struct replica *r)
+{
+    return r->saves_count > 0;
+}
+
+bool replica_take_save(struct replica *r, struct raft_message *to)
+{
+    if (r->saves_count == 0) {
+        return false;
+    }
+    *to = r->saves[0];
+    r->saves_count--;
+    memmove(r->saves, r->saves + 1, r->saves_count * sizeof *r->saves);
+    return true;
+}
+
+static enum status deliver_responses(struct replica *r, struct raft_message *m,
+                                     struct fault *reterr)
+{
+    for (size_t i = 0; i < m->responses_count; i++) {
+        /* With one member every answer is to ourselves. */
+        must(m->responses[i].to == r->options.member_id);
+        const enum status st = raft_step(r->raft, &m->responses[i]);
+        if (st != ST_OK) {
+            return fault_set(reterr, st,
+                             "consensus refused its own storage's answer: %s",
+                             status_text(st));
+        }
+    }
+    return ST_OK;
+}
+
+enum status replica_saved(struct replica *r, struct raft_message *done,
+                          struct fault *reterr)
+{
+    enum status st = raft_memory_storage_append(r->log, done->entries.list,
+                                                done->entries.count);
+    must(st == ST_OK); /* raft hands out consecutive entries */
+    st = deliver_responses(r, done, reterr);
+    raft_message_fini(done);
+    return st;
+}
+
+static enum status carry_out(struct replica *r, struct fault *reterr)
+{
+    struct raft_ready ready;
+    raft_ready(r->raft, &ready);
+    for (size_t i = 0; i < ready.read_states_count; i++) {
+        replica_on_read_state(r, &ready.read_states[i]);
+    }
+    for (size_t i = 0; i < ready.messages_count; i++) {
+        struct raft_message *m = &ready.messages[i];
+        if (m->to == RAFT_APPEND_THREAD) {
+            queue_save(r, m);
+            continue;
+        }
+        must(m->to == RAFT_APPLY_THREAD); /* one member has no peers */
+        enum status st = replica_apply_message(r, m, reterr);
+        if (st == ST_OK) {
+            st = deliver_responses(r, m, reterr);
+        }
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    return ST_OK;
+}
+
+/* Followers that lag need old entries; beyond what is kept for them memory is
+ * better used otherwise. */
+static void compact_log(struct replica *r)
+{
+    struct raft_conf_state conf;
+    raft_conf(r->raft, &conf);
+    const bool alone = conf.voters_count == 1 && conf.learners_count == 0;
+    uint64_t keep = alone ? 0 : r->options.log_keep_entries;
+    if (raft_memory_storage_size(r->log) > r->options.log_keep_bytes) {
+        keep = 0;
+    }
+    const uint64_t applied = store_applied_index(r->store);
+    const uint64_t first = raft_memory_storage_first_index(r->log);
+    if (applied < first + keep + LOG_SLACK_ENTRIES) {
+        return;
+    }
+    const enum status st = raft_memory_storage_compact(r->log, applied - keep);
+    must(st == ST_OK); /* applied entries are in the log */
+}
+
+static void note_leader(struct replica *r)
+{
+    if (r->leader_was_known) {
+        return;
+    }
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    if (s.soft.leader != RAFT_NONE &&
+        (s.soft.role != RAFT_LEADER || s.committed_in_term)) {
+        r->leader_was_known = true;
+        r->ready_index = s.hard.commit;
+    }
+}
+
+enum status replica_turn(struct replica *r, const struct replica_clock *clock,
+                         bool *ret_more, struct fault *reterr)
+{
+    r->clock = *clock;
+    pending_expire(&r->pending, clock->now_ns);
+    replica_propose_queued(r);
+    replica_begin_reads(r);
+    while (raft_has_ready(r->raft)) {
+        const enum status st = carry_out(r, reterr);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    note_leader(r);
+    compact_log(r);
+    bool more = replica_answer_reads(r);
+    more |= pending_deliver(&r->pending);
+    more |= store_deliver(r->store, replica_header(r));
+    *ret_more = more;
+    return ST_OK;
+}
+
+int64_t replica_next_deadline(const struct replica *r)
+{
+    const int64_t deadline = pending_next_deadline(&r->pending);
+    return r->read_in_flight && r->read_retry_ns < deadline ? r->read_retry_ns
+                                                            : deadline;
+}
+
+struct store_flush *replica_flush_begin(struct replica *r, bool all)
+{
+    return all || store_wants_flush(r->store) || store_has_garbage(r->store)
+               ? store_flush_begin(r->store)
+               : NULL;
+}
+
+void replica_set_disk_full(struct replica *r, bool full)
+{
+    r->disk_full = full;
+}
+
+bool replica_trim_point(struct replica *r, uint64_t *ret_index,
+                        uint64_t *ret_term)
+{
+    const uint64_t index = store_durable_index(r->store);
+    if (index <= r->trimmed_index) {
+        return false;
+    }
+    must(index <= store_applied_index(r->store));
+    r->trimmed_index = index;
+    *ret_index = index;
+    *ret_term = store_durable_term(r->store);
+    return true;
+}
+
+bool replica_is_ready(const struct replica *r)
+{
+    return r->leader_was_known &&
+           store_applied_index(r->store) >= r->ready_index;
+}
+
+size_t replica_calls(const struct replica *r)
+{
+    return r->pending.count;
+}
+
+void replica_stop(struct replica *r)
+{
+    r->stopped = true;
+    pending_finish_all(&r->pending, ST_STOPPED);
+    while (pending_deliver(&r->pending)) {
+    }
+}
+
+struct kv *replica_kv(struct replica *r)
+{
+    return &r->kv;
+}

@@ -1,0 +1,111 @@
+/* One member as a step function: consensus, store and waiting requests.
+ *
+ * Nothing in here asks for the time, starts a thread or touches a disk other
+ * than through the store.  The host (host.c), or a simulator, tells it what
+ * happened and carries out what it asks for:
+ *
+ *   replica_turn()        after anything happened: proposes what was submitted
+ *                         since, as one batch; answers reads that may be
+ *                         answered; applies what is committed; calls callbacks
+ *   replica_take_save()   what the log must make durable, in order; several
+ *                         may share one sync.  replica_saved() when it is: only
+ *                         then do the answers that depend on it go out
+ *   replica_flush_…()     memtable to LMDB, beside everything else
+ *   replica_trim_point()  how far the log on disk may be forgotten
+ *
+ * Invariants (checked in code)
+ *   N1  applied <= committed, and entries are applied in order, each once
+ *   N2  a write is answered ST_OK only after its entry was applied here
+ *   N3  every submitted call gets exactly one done()
+ *   N4  a read is run at an applied index at or above the read index that was
+ *       confirmed after it was submitted
+ *   N5  the log on disk is never trimmed above the store's durable index
+ */
+#ifndef NODE_REPLICA_H
+#define NODE_REPLICA_H
+
+#include "kv/kv.h"
+#include "raft/raft.h"
+#include "store/store.h"
+#include "wal/wal.h"
+
+struct replica;
+
+struct replica_options {
+    uint64_t cluster_id, member_id;
+    /* The members of a new cluster; of an old one the store knows them. */
+    struct raft_conf_state first_conf;
+    uint32_t election_ticks, heartbeat_ticks;
+    uint64_t seed; /* different on every member and at every start */
+    size_t calls_max;
+    int64_t timeout_ms; /* of calls that have none of their own */
+    uint64_t request_bytes_max;
+    uint64_t log_keep_entries; /* kept in memory for slow followers, ... */
+    uint64_t log_keep_bytes;   /* ... but at most so much */
+    /* Asked of the host, which answers at once: space in the log for that many
+     * bytes of entries is promised; the monotonic time of a submission. */
+    bool (*reserve)(void *arg, uint64_t bytes);
+    int64_t (*now_ns)(void *arg);
+    void *host;
+};
+
+/* store is borrowed and outlives the replica. */
+struct replica *replica_new(const struct replica_options *options,
+                            struct store *store);
+/* Every call must have been answered (replica_stop). NULL is fine. */
+void replica_free(struct replica *r);
+
+/* --- starting --- */
+
+/* What wal_open() finds goes here, entry by entry; r is a struct replica. */
+void replica_recover_entry(void *r, const struct raft_entry *e);
+/* Then this, once.
+ *   ST_CORRUPT  log and store contradict each other                          */
+enum status replica_begin(struct replica *r,
+                          const struct wal_recovery *recovery,
+                          struct fault *reterr) MUST_USE;
+
+/* --- running --- */
+
+struct replica_clock {
+    int64_t now_ns;  /* monotonic: deadlines */
+    int64_t wall_ns; /* Unix time: commit times */
+};
+
+void replica_tick(struct replica *r); /* one heartbeat interval passed */
+
+/* True when there is more to do at once.  Anything but ST_OK means that the
+ * state can no longer be trusted or kept: the host stops the member. */
+enum status replica_turn(struct replica *r, const struct replica_clock *clock,
+                         bool *ret_more, struct fault *reterr) MUST_USE;
+/* INT64_MAX: never. */
+int64_t replica_next_deadline(const struct replica *r);
+
+/* The next thing to make durable; false when there is none.  The message is
+ * moved to *to and comes back with replica_saved(). */
+bool replica_take_save(struct replica *r, struct raft_message *to);
+bool replica_has_save(const struct replica *r);
+enum status replica_saved(struct replica *r, struct raft_message *done,
+                          struct fault *reterr) MUST_USE;
+
+/* Begins a flush when the store wants one, or when `all` and there is anything
+ * to flush; NULL otherwise. */
+struct store_flush *replica_flush_begin(struct replica *r, bool all);
+/* The disk had no room for a flush, or has again: while set, writes are
+ * refused with ST_NO_SPACE once the memtables are full. */
+void replica_set_disk_full(struct replica *r, bool full);
+/* The log on disk may be trimmed up to here: true when that moved. */
+bool replica_trim_point(struct replica *r, uint64_t *ret_index,
+                        uint64_t *ret_term);
+
+/* Knows a leader and has applied all that was committed when it learnt that. */
+bool replica_is_ready(const struct replica *r);
+/* How many calls wait. */
+size_t replica_calls(const struct replica *r);
+
+/* Answers everything with ST_STOPPED, now and from now on. */
+void replica_stop(struct replica *r);
+
+struct kv *replica_kv(struct replica *r);
+
+#endif

@@ -1,0 +1,61 @@
+/* What the files of the replica share. */
+#ifndef NODE_REPLICA_INTERNAL_H
+#define NODE_REPLICA_INTERNAL_H
+
+#include "node/pending.h"
+#include "node/replica.h"
+
+struct replica {
+    struct kv kv; /* first: the vtable's self */
+    struct replica_options options;
+    struct store *store;
+    struct raft_memory_storage *log; /* recent entries, for raft */
+    struct raft *raft;               /* NULL until replica_begin() */
+    struct replica_clock clock;      /* of the present turn */
+
+    struct pending_table pending;
+    struct store_results *results;
+    struct buf command;         /* scratch: one encoded command */
+    struct payload **proposals; /* scratch: one turn's */
+    size_t proposals_capacity;
+
+    /* Saves that raft asked for and the host has not taken yet. */
+    struct raft_message *saves;
+    size_t saves_count, saves_capacity;
+
+    /* The read index that is being confirmed for the calls in
+     * pending.reading. */
+    uint64_t read_batch; /* counts batches */
+    bool read_in_flight;
+    bool read_confirmed;
+    uint64_t read_index;
+    int64_t read_retry_ns; /* ask again then */
+
+    /* Entries found at start, until replica_begin(). */
+    struct raft_entries recovered;
+    uint64_t skipped_index, skipped_term; /* the newest that the store has */
+
+    uint64_t trimmed_index;
+    uint64_t ready_index; /* committed when a leader was first known */
+    bool leader_was_known;
+    bool disk_full;
+    bool stopped;
+};
+
+/* replica_kv.c */
+extern const struct kv_ops replica_kv_ops;
+struct kv_header replica_header(const struct replica *r);
+
+/* replica_write.c: takes queued writes to the log, and commands out of it. */
+void replica_propose_queued(struct replica *r);
+enum status replica_apply_message(struct replica *r, struct raft_message *m,
+                                  struct fault *reterr) MUST_USE;
+
+/* replica_read.c */
+void replica_begin_reads(struct replica *r);
+void replica_on_read_state(struct replica *r,
+                           const struct raft_read_state *state);
+/* Runs what may be run; true when a call was answered. */
+bool replica_answer_reads(struct replica *r);
+
+#endif

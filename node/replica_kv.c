@@ -1,0 +1,120 @@
+/* kv/kv.h as the replica keeps it: submission, cancellation, watches, status.
+ * Nothing is answered from in here: done() comes from replica_turn(). */
+
+#include "base/must.h"
+#include "node/replica_internal.h"
+
+static struct replica *replica_of(struct kv *kv)
+{
+    return container_of(kv, struct replica, kv);
+}
+
+struct kv_header replica_header(const struct replica *r)
+{
+    struct raft_status s = {0};
+    if (r->raft != NULL) {
+        raft_status(r->raft, &s);
+    }
+    return (struct kv_header){.cluster_id = r->options.cluster_id,
+                              .member_id = r->options.member_id,
+                              .revision = store_revision(r->store),
+                              .raft_term = s.hard.term};
+}
+
+static void submit(struct replica *r, struct kv_call *call,
+                   enum pending_kind kind, bool is_write, enum status refused)
+{
+    const int64_t timeout_ms =
+        call->timeout_ms > 0 ? call->timeout_ms : r->options.timeout_ms;
+    call->header = (struct kv_header){0};
+    struct pending *p = pending_add(&r->pending, call, kind, is_write,
+                                    r->options.now_ns(r->options.host) +
+                                        timeout_ms * INT64_C(1000000));
+    if (p->place == PENDING_FINISHED) {
+        return;
+    }
+    const enum status st = r->stopped ? ST_STOPPED : refused;
+    if (st != ST_OK) {
+        pending_finish(&r->pending, p, st);
+    }
+}
+
+/* A write without a leader to go to is refused at once: nobody shall believe
+ * it was taken. */
+static enum status has_leader(const struct replica *r)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    return s.soft.leader == RAFT_NONE ? ST_NO_LEADER : ST_OK;
+}
+
+static void replica_range(struct kv *kv, struct kv_range *range)
+{
+    submit(replica_of(kv), &range->call, PENDING_RANGE, false, ST_OK);
+}
+
+static void replica_txn(struct kv *kv, struct kv_txn *txn)
+{
+    struct replica *r = replica_of(kv);
+    enum status st = store_check_txn(r->store, &txn->spec);
+    const bool is_write = st != ST_OK || !store_txn_is_read(&txn->spec);
+    if (st == ST_OK && is_write) {
+        st = has_leader(r);
+    }
+    submit(r, &txn->call, PENDING_TXN, is_write, st);
+}
+
+static void replica_compact(struct kv *kv, struct kv_compact *compact)
+{
+    struct replica *r = replica_of(kv);
+    submit(r, &compact->call, PENDING_COMPACT, true, has_leader(r));
+}
+
+static void replica_cancel(struct kv *kv, struct kv_call *call)
+{
+    struct replica *r = replica_of(kv);
+    struct pending *p = call->state;
+    if (p != NULL && p->call == call && p->place != PENDING_FINISHED) {
+        pending_finish(&r->pending, p, ST_CANCELED);
+    }
+}
+
+static void replica_watch(struct kv *kv, struct kv_watch *watch)
+{
+    store_watch(replica_of(kv)->store, watch);
+}
+
+static void replica_unwatch(struct kv *kv, struct kv_watch *watch)
+{
+    store_unwatch(replica_of(kv)->store, watch);
+}
+
+static void replica_status(struct kv *kv, struct kv_status *ret)
+{
+    struct replica *r = replica_of(kv);
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    struct store_stats stats;
+    store_stats(r->store, &stats);
+    *ret = (struct kv_status){
+        .header = replica_header(r),
+        .compact_revision = store_compact_revision(r->store),
+        .leader = s.soft.leader,
+        .writable = s.soft.leader != RAFT_NONE && !r->stopped,
+        .size_bytes = stats.size_bytes,
+        .used_bytes = stats.used_bytes,
+        .quota_bytes = stats.quota_bytes,
+        .keys_count = stats.keys_count,
+        .request_bytes_max = r->options.request_bytes_max,
+    };
+}
+
+const struct kv_ops replica_kv_ops = {
+    .range = replica_range,
+    .txn = replica_txn,
+    .compact = replica_compact,
+    .cancel = replica_cancel,
+    .watch = replica_watch,
+    .unwatch = replica_unwatch,
+    .status = replica_status,
+};

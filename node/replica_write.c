@@ -1,0 +1,173 @@
+/* Writes: from submitted transactions to log entries, and from committed
+ * entries to answers. */
+
+#include "base/must.h"
+#include "node/replica_internal.h"
+
+#define PROPOSALS_BYTES_MAX (16 * 1024 * 1024) /* in one turn */
+
+/* What an entry needs in the log beside its command. */
+#define ENTRY_OVERHEAD 128
+
+static bool ops_put(const struct kv_op *ops, size_t count);
+
+static bool txn_puts(const struct kv_txn_spec *txn)
+{
+    return ops_put(txn->success, txn->success_count) ||
+           ops_put(txn->failure, txn->failure_count);
+}
+
+static bool ops_put(const struct kv_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].type == KV_OP_PUT ||
+            (ops[i].type == KV_OP_TXN && txn_puts(ops[i].txn))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Deletes, moves and compaction make room and always get through. */
+static enum status check_space(const struct replica *r,
+                               const struct kv_txn_spec *txn)
+{
+    struct store_stats stats;
+    store_stats(r->store, &stats);
+    const bool over = stats.used_bytes > stats.quota_bytes ||
+                      (r->disk_full && store_is_full(r->store));
+    return over && txn_puts(txn) ? ST_NO_SPACE : ST_OK;
+}
+
+static enum status encode(struct replica *r, struct pending *p)
+{
+    const struct store_stamp stamp = {.time_ns = r->clock.wall_ns,
+                                      .ticket = p->ticket,
+                                      .member = r->options.member_id};
+    buf_clear(&r->command);
+    if (p->kind == PENDING_COMPACT) {
+        const struct kv_compact *compact =
+            container_of(p->call, struct kv_compact, call);
+        store_encode_compact(&stamp, compact->revision, &r->command);
+        return ST_OK;
+    }
+    must(p->kind == PENDING_TXN);
+    const struct kv_txn *txn = container_of(p->call, struct kv_txn, call);
+    const enum status st = check_space(r, &txn->spec);
+    if (st != ST_OK) {
+        return st;
+    }
+    store_encode_txn(&stamp, &txn->spec, &r->command);
+    if (r->command.size > r->options.request_bytes_max + ENTRY_OVERHEAD) {
+        return ST_TOO_LARGE;
+    }
+    if (!r->options.reserve(r->options.host,
+                            r->command.size + ENTRY_OVERHEAD)) {
+        return ST_NO_SPACE;
+    }
+    return ST_OK;
+}
+
+static void add_proposal(struct replica *r, size_t at)
+{
+    if (at == r->proposals_capacity) {
+        r->proposals_capacity = at > 0 ? 2 * at : 64;
+        r->proposals = xrealloc(r->proposals, r->proposals_capacity *
+                                                  sizeof(struct payload *));
+    }
+    r->proposals[at] = payload_copy_of(buf_bytes(&r->command));
+}
+
+/* What was refused as a batch was refused whole. */
+static void refuse(struct replica *r, struct list *batch, enum status st)
+{
+    struct list *link;
+    while ((link = batch->next) != batch) {
+        pending_finish(&r->pending, container_of(link, struct pending, link),
+                       st);
+    }
+}
+
+/* Everything queued becomes one run of entries, hence one write and one sync
+ * of the log. */
+void replica_propose_queued(struct replica *r)
+{
+    size_t count = 0;
+    uint64_t bytes = 0;
+    struct list batch;
+    list_init(&batch);
+    while (!list_is_empty(&r->pending.queued_writes) &&
+           bytes < PROPOSALS_BYTES_MAX &&
+           (!store_is_full(r->store) || r->disk_full)) {
+        struct list *link = r->pending.queued_writes.next;
+        struct pending *p = container_of(link, struct pending, link);
+        const enum status st = encode(r, p);
+        if (st != ST_OK) {
+            pending_finish(&r->pending, p, st);
+            continue;
+        }
+        add_proposal(r, count++);
+        bytes += r->command.size;
+        list_remove(link);
+        list_push(&batch, link);
+    }
+    if (count == 0) {
+        return;
+    }
+    const enum status st = raft_propose(r->raft, r->proposals, count);
+    for (size_t i = 0; i < count; i++) {
+        payload_drop(r->proposals[i]);
+    }
+    if (st != ST_OK) {
+        refuse(r, &batch, st);
+        return;
+    }
+    while (!list_is_empty(&batch)) {
+        pending_set_proposed(&r->pending,
+                             container_of(batch.next, struct pending, link));
+    }
+}
+
+static void answer(struct replica *r, const struct store_outcome *outcome)
+{
+    if (outcome->stamp.member != r->options.member_id) {
+        return;
+    }
+    struct pending *p = pending_find(&r->pending, outcome->stamp.ticket);
+    if (p == NULL) {
+        return; /* it gave up, or belongs to an earlier life */
+    }
+    p->call->header = replica_header(r);
+    p->call->header.revision = outcome->header.revision;
+    if (p->kind == PENDING_TXN && outcome->status == ST_OK) {
+        must(outcome->txn != NULL);
+        container_of(p->call, struct kv_txn, call)->result = *outcome->txn;
+    }
+    pending_done(&r->pending, p, outcome->status);
+}
+
+enum status replica_apply_message(struct replica *r, struct raft_message *m,
+                                  struct fault *reterr)
+{
+    for (size_t i = 0; i < m->entries.count; i++) {
+        const struct raft_entry *e = &m->entries.list[i];
+        must(e->index == store_applied_index(r->store) + 1); /* N1 */
+        if (e->type != RAFT_ENTRY_NORMAL) {
+            return fault_set(reterr, ST_UNSUPPORTED,
+                             "entry %llu changes the membership, which this "
+                             "version cannot do",
+                             (unsigned long long)e->index);
+        }
+        struct store_outcome outcome;
+        const enum status st =
+            store_apply(r->store, e->index, e->term, payload_bytes(e->payload),
+                        &outcome, reterr);
+        if (st != ST_OK) {
+            return st;
+        }
+        if (e->payload != NULL && e->payload->size > 0) {
+            answer(r, &outcome);
+        }
+    }
+    return ST_OK;
+}

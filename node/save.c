@@ -1,0 +1,117 @@
+/* From the replica's saves to one append and one sync.
+ *
+ * Who syncs: the loop itself when the batch is all that anybody waits for,
+ * since handing it to a sleeping thread costs more than the sync's overlap
+ * would gain; else the WAL thread, so that the loop goes on reading requests
+ * that will share the next sync.
+ */
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "node/node_internal.h"
+#include "wal/wal.h"
+
+static enum status append(struct save_job *j, const struct raft_message *m)
+{
+    const struct raft_hard_state hard = {
+        .term = m->term, .vote = m->vote, .commit = m->commit};
+    const struct wal_batch batch = {
+        .hard_state = m->term != 0 ? &hard : NULL,
+        .entries = m->entries.list,
+        .entries_count = m->entries.count,
+    };
+    if (batch.hard_state == NULL && batch.entries_count == 0) {
+        return ST_OK;
+    }
+    return wal_append(j->wal, &batch, &j->fault);
+}
+
+/* On either thread. */
+static void carry_out(struct worker_job *job)
+{
+    struct save_job *j = container_of(job, struct save_job, job);
+    bool must_sync = false;
+    j->status = ST_OK;
+    for (size_t i = 0; i < j->count && j->status == ST_OK; i++) {
+        j->status = append(j, &j->messages[i]);
+        must_sync |= j->messages[i].responses_count > 0;
+    }
+    if (j->status == ST_OK && must_sync) {
+        j->status = wal_sync(j->wal, &j->fault);
+    }
+    if (j->status == ST_OK && j->trim) {
+        j->status = wal_trim(j->wal, j->trim_index, j->trim_term, &j->fault);
+    }
+    wal_stats(j->wal, &j->stats);
+}
+
+static void saved(struct worker_job *job)
+{
+    struct save_job *j = container_of(job, struct save_job, job);
+    struct node *n = container_of(j, struct node, save);
+    n->wal_stats = j->stats;
+    for (size_t i = 0; i < j->count; i++) {
+        if (j->status == ST_OK && !n->broken) {
+            j->status = replica_saved(n->replica, &j->messages[i], &j->fault);
+        } else {
+            raft_message_fini(&j->messages[i]);
+        }
+    }
+    j->count = 0;
+    if (j->status != ST_OK) {
+        node_fail(n, j->status, &j->fault);
+    }
+}
+
+static void gather(struct node *n)
+{
+    struct save_job *j = &n->save;
+    while (replica_has_save(n->replica)) {
+        if (j->count == j->capacity) {
+            j->capacity = j->capacity > 0 ? 2 * j->capacity : 8;
+            j->messages =
+                xrealloc(j->messages, j->capacity * sizeof *j->messages);
+        }
+        (void)replica_take_save(n->replica, &j->messages[j->count++]);
+    }
+    j->trim = replica_trim_point(n->replica, &j->trim_index, &j->trim_term);
+}
+
+static bool nobody_else_waits(const struct node *n)
+{
+    size_t entries = 0;
+    for (size_t i = 0; i < n->save.count; i++) {
+        entries += n->save.messages[i].entries.count;
+    }
+    return replica_calls(n->replica) <= entries;
+}
+
+bool node_save(struct node *n)
+{
+    if (worker_is_busy(n->wal_worker)) {
+        return false;
+    }
+    gather(n);
+    struct save_job *j = &n->save;
+    if (j->count == 0 && !j->trim) {
+        return false;
+    }
+    j->wal = n->wal;
+    j->job = (struct worker_job){.run = carry_out, .done = saved};
+    if (!j->trim && nobody_else_waits(n)) {
+        carry_out(&j->job);
+        saved(&j->job);
+        return true;
+    }
+    worker_run(n->wal_worker, &j->job);
+    return false;
+}
+
+void node_save_fini(struct node *n)
+{
+    for (size_t i = 0; i < n->save.count; i++) {
+        raft_message_fini(&n->save.messages[i]);
+    }
+    free(n->save.messages);
+}
