@@ -118,7 +118,7 @@ uint64_t hash_u64(uint64_t value)
 
 uint64_t hash_bytes(struct bytes b, uint64_t seed)
 {
-    uint64_t state = hash_u64(seed ^ b.size);
+    uint64_t state = hash_u64(hash_u64(seed) ^ b.size);
     while (b.size >= 8) {
         state = hash_u64(state ^ get_u64(b.data));
         b = bytes_after(b, 8);
