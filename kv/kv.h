@@ -97,12 +97,12 @@ struct kv_watch {
 struct kv_status {
     struct kv_header header;
     int64_t compact_revision;
-    uint64_t leader;          /* member id; 0: none known */
-    bool writable;            /* a write begun now has a leader to go to */
-    uint64_t size_bytes;      /* of the store's file */
-    uint64_t used_bytes;      /* of it, in use */
-    uint64_t quota_bytes;     /* writes beyond are refused */
-    uint64_t keys_count;      /* live keys */
+    uint64_t leader;            /* member id; 0: none known */
+    bool writable;              /* a write begun now has a leader to go to */
+    uint64_t size_bytes;        /* of the store's file */
+    uint64_t used_bytes;        /* of it, in use */
+    uint64_t quota_bytes;       /* writes beyond are refused */
+    uint64_t keys_count;        /* live keys */
     uint64_t request_bytes_max; /* largest request, hence about the largest
                                    value */
 };

@@ -42,9 +42,9 @@ struct kv_item {
     int64_t mtime_ns;   /* commit time, Unix; grows with each revision of a key;
                            0 where the store has none */
     struct bytes attrs; /* opaque attribute record; empty: none */
-    bool group; /* this stands for all keys that begin with `key` (see
-                   kv_range_spec.grouped); ino and mtime_ns are the group's,
-                   lease, versions and revisions are 0 */
+    bool group;         /* this stands for all keys that begin with `key` (see
+                           kv_range_spec.grouped); ino and mtime_ns are the group's,
+                           lease, versions and revisions are 0 */
 };
 
 enum kv_sort_order { KV_SORT_NONE, KV_SORT_ASCEND, KV_SORT_DESCEND };
@@ -75,6 +75,11 @@ struct kv_range_spec {
      * number of items, and sorting and revision filters must be off. */
     bool grouped;
     uint32_t group_from;
+
+    /* Extension: with a limit, `count` may stop where the items do (`more` is
+     * exact).  Spares a walk over the rest of the range, which the pages of a
+     * long listing would each repeat. */
+    bool count_bounded;
 };
 
 struct kv_range_result {
