@@ -1,0 +1,61 @@
+/* Ids follow from the initial configuration alone, on every member alike. */
+
+#include "node/identity.h"
+#include "tests/lib/test.h"
+
+#define THREE "a=http://h1:2380,b=http://h2:2380,c=http://h3:2380"
+
+static struct identity derive(const char *name, const char *token,
+                              const char *cluster)
+{
+    struct identity id;
+    struct fault fault = {{0}};
+    EXPECT_INT(identity_derive(name, token, cluster, &id, &fault), ST_OK);
+    return id;
+}
+
+/* Members that disagree about the cluster's id would never talk. */
+TEST(identity, members_agree_whatever_the_order)
+{
+    const struct identity a = derive("a", "t", THREE);
+    const struct identity b =
+        derive("b", "t", "c=http://h3:2380,b=http://h2:2380,a=http://h1:2380");
+    EXPECT_INT(a.cluster_id, b.cluster_id);
+    EXPECT(a.member_id != b.member_id);
+    EXPECT_INT(a.voters_count, 3);
+    EXPECT(memcmp(a.voters, b.voters, sizeof a.voters[0] * 3) == 0);
+    EXPECT(a.voters[0] < a.voters[1] && a.voters[1] < a.voters[2]);
+}
+
+/* Two clusters from the same configuration must not merge by accident: that is
+ * what the token is for. */
+TEST(identity, the_token_tells_clusters_apart)
+{
+    EXPECT(derive("a", "t1", THREE).cluster_id !=
+           derive("a", "t2", THREE).cluster_id);
+}
+
+/* A member may have several URLs: still one member, in any order. */
+TEST(identity, several_urls_of_one_name_are_one_member)
+{
+    const struct identity x = derive("a", "t", "a=http://x:1,a=http://y:1");
+    const struct identity y = derive("a", "t", "a=http://y:1,a=http://x:1");
+    EXPECT_INT(x.voters_count, 1);
+    EXPECT_INT(x.member_id, y.member_id);
+}
+
+/* A typing error must not start a cluster of its own. */
+TEST(identity, what_cannot_be_read_is_refused_and_named)
+{
+    static const char *const bad[] = {
+        "",           "a",           "a=", "=http://x", "a=http://x,",
+        "b=http://x", "a=http://x,b"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct identity id;
+        struct fault fault = {{0}};
+        const bool is_fine = i == 4; /* a trailing comma says nothing */
+        EXPECT_INT(identity_derive("a", "t", bad[i], &id, &fault),
+                   is_fine ? ST_OK : ST_INVALID);
+        EXPECT(is_fine || fault.text[0] != '\0');
+    }
+}

@@ -1,0 +1,190 @@
+/* The replica's rig. */
+
+#include "tests/node/rig.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+
+static const uint64_t members[] = {7};
+
+static bool reserve(void *arg, uint64_t bytes)
+{
+    (void)bytes;
+    return !((struct rig *)arg)->log_full;
+}
+
+static int64_t now_ns(void *arg)
+{
+    return ((struct rig *)arg)->clock.now_ns;
+}
+
+void rig_say(struct rig *r, const char *format, ...)
+{
+    char line[256];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    buf_append(&r->trace, bytes_of(line));
+    buf_append_byte(&r->trace, '\n');
+}
+
+const char *rig_trace(struct rig *r)
+{
+    static char text[4096];
+    must(r->trace.size < sizeof text);
+    if (r->trace.size > 0) {
+        memcpy(text, r->trace.data, r->trace.size);
+    }
+    text[r->trace.size] = '\0';
+    buf_clear(&r->trace);
+    return text;
+}
+
+enum status rig_try_start(struct rig *r, struct fault *reterr)
+{
+    if (r->directory == NULL) {
+        r->directory = test_directory();
+        r->clock = (struct replica_clock){.now_ns = 1000, .wall_ns = 5000};
+    }
+    struct store_options so;
+    store_options_default(&so);
+    so.map_size = 64 * 1024 * 1024;
+    EXPECT_INT(store_open(r->directory, &so, &r->store, reterr), ST_OK);
+    const struct replica_options ro = {
+        .cluster_id = 99,
+        .member_id = members[0],
+        .first_conf = {.voters = members, .voters_count = 1},
+        .election_ticks = 10,
+        .heartbeat_ticks = 1,
+        .seed = ++r->life,
+        .calls_max = 4,
+        .timeout_ms = 5000,
+        .request_bytes_max = 64 * 1024,
+        .log_keep_bytes = 1024 * 1024,
+        .reserve = reserve,
+        .now_ns = now_ns,
+        .host = r,
+    };
+    r->replica = replica_new(&ro, r->store);
+    struct wal_recovery recovery = {.hard_state = r->hard};
+    for (size_t i = 0; i < r->disk.count; i++) {
+        replica_recover_entry(r->replica, &r->disk.list[i]);
+    }
+    r->kv = replica_kv(r->replica);
+    return replica_begin(r->replica, &recovery, reterr);
+}
+
+void rig_start(struct rig *r)
+{
+    struct fault fault = {{0}};
+    EXPECT_INT(rig_try_start(r, &fault), ST_OK);
+}
+
+static void stop(struct rig *r)
+{
+    replica_stop(r->replica);
+    replica_free(r->replica);
+    store_close(r->store);
+}
+
+void rig_crash(struct rig *r)
+{
+    stop(r);
+    buf_clear(&r->trace);
+}
+
+void rig_end(struct rig *r)
+{
+    stop(r);
+    raft_entries_fini(&r->disk);
+    buf_fini(&r->trace);
+}
+
+void rig_turn(struct rig *r)
+{
+    struct fault fault = {{0}};
+    bool more = true;
+    for (int rounds = 0; more; rounds++) {
+        EXPECT(rounds < 1000);
+        EXPECT_INT(replica_turn(r->replica, &r->clock, &more, &fault), ST_OK);
+    }
+}
+
+static void save(struct rig *r, struct raft_message *m)
+{
+    if (m->term != 0) {
+        r->hard = (struct raft_hard_state){m->term, m->vote, m->commit};
+    }
+    while (r->disk.count > 0 && m->entries.count > 0 &&
+           r->disk.list[r->disk.count - 1].index >= m->entries.list[0].index) {
+        payload_drop(r->disk.list[--r->disk.count].payload);
+    }
+    raft_entries_add(&r->disk, m->entries.list, m->entries.count);
+    r->saves++;
+}
+
+void rig_settle(struct rig *r)
+{
+    struct raft_message m;
+    rig_turn(r);
+    while (replica_take_save(r->replica, &m)) {
+        struct fault fault = {{0}};
+        save(r, &m);
+        EXPECT_INT(replica_saved(r->replica, &m, &fault), ST_OK);
+        rig_turn(r);
+    }
+}
+
+void rig_flush(struct rig *r)
+{
+    struct fault fault = {{0}};
+    struct store_flush *f = replica_flush_begin(r->replica, true);
+    if (f != NULL) {
+        EXPECT_INT(store_flush_run(f, &fault), ST_OK);
+        EXPECT_INT(store_flush_end(r->store, f, &fault), ST_OK);
+    }
+}
+
+static void put_done(struct kv_call *call)
+{
+    struct rig_put *p = container_of(call, struct rig_put, txn.call);
+    p->calls++;
+    rig_say(p->rig, "put %s %s @%lld", p->key, status_name(call->status),
+            call->status == ST_OK ? (long long)call->header.revision : 0);
+}
+
+void rig_put(struct rig *r, struct rig_put *p, const char *key,
+             const char *value)
+{
+    *p = (struct rig_put){.rig = r, .key = key};
+    p->op =
+        (struct kv_op){.type = KV_OP_PUT,
+                       .put = {.key = bytes_of(key), .value = bytes_of(value)}};
+    p->txn.spec = (struct kv_txn_spec){.success = &p->op, .success_count = 1};
+    p->txn.call.done = put_done;
+    kv_txn(r->kv, &p->txn);
+}
+
+static void get_done(struct kv_call *call)
+{
+    struct rig_get *g = container_of(call, struct rig_get, range.call);
+    g->calls++;
+    const struct kv_range_result *result = &g->range.result;
+    const struct bytes value = call->status == ST_OK && result->items_count > 0
+                                   ? result->items[0].value
+                                   : BYTES_NONE;
+    rig_say(g->rig, "get %s %s '%.*s'", g->key, status_name(call->status),
+            (int)value.size, (const char *)value.data);
+}
+
+void rig_get(struct rig *r, struct rig_get *g, const char *key,
+             bool serializable)
+{
+    *g = (struct rig_get){.rig = r, .key = key};
+    g->range.spec.keys.key = bytes_of(key);
+    g->range.spec.serializable = serializable;
+    g->range.call.done = get_done;
+    kv_range(r->kv, &g->range);
+}

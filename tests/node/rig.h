@@ -1,0 +1,68 @@
+/* One replica on a real store in a temporary directory, with a log that is a
+ * list in memory: the test decides when something becomes durable, what time
+ * it is, and what survives a crash. */
+#ifndef TESTS_NODE_RIG_H
+#define TESTS_NODE_RIG_H
+
+#include "node/replica.h"
+#include "tests/lib/test.h"
+
+struct rig {
+    const char *directory;
+    struct store *store;
+    struct replica *replica;
+    struct kv *kv;
+    struct replica_clock clock;
+    uint64_t life; /* counts starts */
+    bool log_full; /* reserve() refuses */
+
+    /* The log on disk: what was saved so far. */
+    struct raft_entries disk;
+    struct raft_hard_state hard;
+    size_t saves; /* messages made durable */
+
+    /* What the callbacks saw, a line each. */
+    struct buf trace;
+};
+
+void rig_start(struct rig *r); /* r zeroed, or after rig_crash */
+/* As above, with what replica_begin() says. */
+enum status rig_try_start(struct rig *r, struct fault *reterr);
+void rig_end(struct rig *r);
+/* Loses everything that was not saved or flushed; calls are answered
+ * ST_STOPPED first, as a dying process's callers never hear anything. */
+void rig_crash(struct rig *r);
+
+/* Turns until nothing is left to do, making nothing durable. */
+void rig_turn(struct rig *r);
+/* Makes all saves asked for durable, and turns, until nothing is left. */
+void rig_settle(struct rig *r);
+void rig_flush(struct rig *r);
+
+/* A put of key := value that traces "put KEY STATUS @REVISION" when done. */
+struct rig_put {
+    struct kv_txn txn;
+    struct kv_op op;
+    struct rig *rig;
+    const char *key;
+    int calls; /* of done() */
+};
+void rig_put(struct rig *r, struct rig_put *p, const char *key,
+             const char *value);
+
+/* A get that traces "get KEY STATUS 'VALUE'". */
+struct rig_get {
+    struct kv_range range;
+    struct rig *rig;
+    const char *key;
+    int calls;
+};
+void rig_get(struct rig *r, struct rig_get *g, const char *key,
+             bool serializable);
+
+/* The trace so far as text, which is then forgotten. */
+const char *rig_trace(struct rig *r);
+void rig_say(struct rig *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
