@@ -55,6 +55,7 @@ enum status loop_new(const struct loop_options *options, struct loop **ret,
     must(pthread_mutex_init(&l->mutex, NULL) == 0);
     list_init(&l->hooks);
     list_init(&l->round);
+    list_init(&l->overdue);
     list_init(&l->posts);
     list_init(&l->due);
     l->spin_ns = (int64_t)options->spin_us * 1000;
@@ -150,7 +151,8 @@ void loop_run(struct loop *l)
     bool more = false;
     while (!l->stopping) {
         l->events = 0;
-        gather(l, !more);
+        gather(l, !more && list_is_empty(&l->overdue));
+        loop_run_overdue(l);
         run_posts(l);
         if (l->events > 0 && l->spin_ns > 0) {
             l->last_event_ns = loop_now_ns();

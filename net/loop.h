@@ -52,15 +52,16 @@ struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *l, void (*fire)(void *arg),
                                   void *arg);
 /* Fires once at or after that time, rounded up to the next millisecond of the
- * clock; replaces an earlier setting. */
+ * clock; replaces an earlier setting. A time that has passed means the next
+ * turn. */
 void loop_timer_at(struct loop_timer *t, int64_t at_ns);
 void loop_timer_clear(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t); /* NULL is fine */
 
 /* --- the end of a turn --- */
 struct loop_hook {
-    struct list link;             /* private */
-    bool (*run)(void *arg);       /* true: there is more, run a round again */
+    struct list link;       /* private */
+    bool (*run)(void *arg); /* true: there is more, run a round again */
     void *arg;
 };
 /* A hook added from a hook first runs in the next round. */

@@ -17,6 +17,7 @@ struct loop {
     int64_t last_event_ns;
     uint64_t events;      /* callbacks since the turn began */
     size_t polls, timers; /* alive; 0 when the loop is freed */
+    struct list overdue;  /* timers set to a time that had passed */
     bool running, stopping;
 
     struct {
@@ -38,6 +39,8 @@ static inline void loop_count_event(struct loop *l)
     l->events++;
 }
 
+/* Fires the timers of l->overdue; those set again meanwhile wait. */
+void loop_run_overdue(struct loop *l);
 void loop_signals_close(struct loop *l);
 
 #endif

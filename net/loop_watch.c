@@ -31,9 +31,7 @@ static void poll_event(uv_poll_t *handle, int status, int events)
 {
     (void)events;
     struct loop_poll *p = handle->data;
-    if (p->stopped) {
-        return;
-    }
+    must(!p->stopped); /* libuv drops the events of a closed handle */
     loop_count_event(p->loop);
     p->ready(p->arg, p->fd);
     /* libuv stops at an error condition (a FUSE device whose mount is gone);
@@ -76,9 +74,13 @@ void loop_poll_stop(struct loop_poll *p)
 
 /* --- timers --- */
 
+/* A timer is in libuv's heap, in l->overdue, or off.  libuv would fire one that
+ * is set to "now" by its own callback again and again in one turn; so those go
+ * to l->overdue, for the next turn. */
 struct loop_timer {
     uv_timer_t uv;
     struct loop *loop;
+    struct list overdue; /* in loop.overdue, or alone */
     bool freed;
     void (*fire)(void *arg);
     void *arg;
@@ -92,6 +94,7 @@ struct loop_timer *loop_timer_new(struct loop *l, void (*fire)(void *arg),
     *t = (struct loop_timer){.loop = l, .fire = fire, .arg = arg};
     must(uv_timer_init(&l->uv, &t->uv) == 0);
     t->uv.data = t;
+    list_init(&t->overdue);
     l->timers++;
     return t;
 }
@@ -100,18 +103,32 @@ static void timer_event(uv_timer_t *handle)
 {
     struct loop_timer *t = handle->data;
     loop_count_event(t->loop);
-    t->fire(t->arg);
+    t->fire(t->arg); /* may free it */
+}
+
+void loop_run_overdue(struct loop *l)
+{
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &l->overdue);
+    struct list *link;
+    while ((link = list_pop(&now)) != NULL) {
+        timer_event(&container_of(link, struct loop_timer, overdue)->uv);
+    }
 }
 
 void loop_timer_at(struct loop_timer *t, int64_t at_ns)
 {
-    must(!t->freed);
+    loop_timer_clear(t);
+    if (at_ns <= loop_now_ns()) {
+        list_push(&t->loop->overdue, &t->overdue);
+        return;
+    }
     /* libuv counts milliseconds of the same clock, rounded down: it fires once
      * that count has reached the first whole one at or after at_ns. */
     uv_update_time(&t->loop->uv);
     const uint64_t now_ms = uv_now(&t->loop->uv);
-    const uint64_t at_ms =
-        at_ns <= 0 ? 0 : ((uint64_t)at_ns + 999999) / 1000000;
+    const uint64_t at_ms = ((uint64_t)at_ns + 999999) / 1000000;
     const uint64_t wait_ms = at_ms > now_ms ? at_ms - now_ms : 0;
     must(uv_timer_start(&t->uv, timer_event, wait_ms, 0) == 0);
 }
@@ -119,6 +136,7 @@ void loop_timer_at(struct loop_timer *t, int64_t at_ns)
 void loop_timer_clear(struct loop_timer *t)
 {
     must(!t->freed);
+    list_remove(&t->overdue);
     must(uv_timer_stop(&t->uv) == 0);
 }
 
@@ -132,8 +150,8 @@ void loop_timer_free(struct loop_timer *t)
     if (t == NULL) {
         return;
     }
-    must(!t->freed);
     must(t->loop->timers > 0);
+    loop_timer_clear(t);
     t->freed = true;
     t->loop->timers--;
     uv_close((uv_handle_t *)&t->uv, timer_closed);
