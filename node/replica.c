@@ -185,6 +185,24 @@ void replica_tick(struct replica *r)
     raft_tick(r->raft);
 }
 
+enum status replica_receive(struct replica *r, const struct raft_message *m,
+                            struct fault *reterr)
+{
+    const enum status st = raft_step(r->raft, m);
+    if (st == ST_CORRUPT) {
+        return fault_set(reterr, st,
+                         "member %llx contradicts what is committed here: one "
+                         "of the two has lost data it had promised to keep",
+                         (unsigned long long)m->from);
+    }
+    return ST_OK; /* anything else is the sender's affair */
+}
+
+void replica_unreachable(struct replica *r, uint64_t member)
+{
+    raft_report_unreachable(r->raft, member);
+}
+
 static void queue_save(struct replica *r, struct raft_message *m)
 {
     if (r->saves_count == r->saves_capacity) {
@@ -210,13 +228,17 @@ bool replica_take_save(struct replica *r, struct raft_message *to)
     return true;
 }
 
+/* What had to wait for a write: to ourselves, or to others. */
 static enum status deliver_responses(struct replica *r, struct raft_message *m,
                                      struct fault *reterr)
 {
     for (size_t i = 0; i < m->responses_count; i++) {
-        /* With one member every answer is to ourselves. */
-        must(m->responses[i].to == r->options.member_id);
-        const enum status st = raft_step(r->raft, &m->responses[i]);
+        struct raft_message *response = &m->responses[i];
+        if (response->to != r->options.member_id) {
+            r->options.send(r->options.host, response);
+            continue;
+        }
+        const enum status st = raft_step(r->raft, response);
         if (st != ST_OK) {
             return fault_set(reterr, st,
                              "consensus refused its own storage's answer: %s",
@@ -250,7 +272,10 @@ static enum status carry_out(struct replica *r, struct fault *reterr)
             queue_save(r, m);
             continue;
         }
-        must(m->to == RAFT_APPLY_THREAD); /* one member has no peers */
+        if (m->to != RAFT_APPLY_THREAD) {
+            r->options.send(r->options.host, m);
+            continue;
+        }
         enum status st = replica_apply_message(r, m, reterr);
         if (st == ST_OK) {
             st = deliver_responses(r, m, reterr);

@@ -45,6 +45,8 @@ struct replica_options {
     /* Asked of the host, which answers at once: space in the log for that many
      * bytes of entries is promised; the monotonic time of a submission. */
     bool (*reserve)(void *arg, uint64_t bytes);
+    /* Takes the message and sends it, or loses it: raft asks again. */
+    void (*send)(void *arg, struct raft_message *take);
     int64_t (*now_ns)(void *arg);
     void *host;
 };
@@ -73,6 +75,13 @@ struct replica_clock {
 };
 
 void replica_tick(struct replica *r); /* one heartbeat interval passed */
+/* A message from another member arrived; borrowed.  Only ST_CORRUPT is an
+ * error: that member and this one contradict each other on what is committed,
+ * and this one has to stop. */
+enum status replica_receive(struct replica *r, const struct raft_message *m,
+                            struct fault *reterr) MUST_USE;
+/* Nothing can be sent to that member at present. */
+void replica_unreachable(struct replica *r, uint64_t member);
 
 /* True when there is more to do at once.  Anything but ST_OK means that the
  * state can no longer be trusted or kept: the host stops the member. */

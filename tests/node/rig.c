@@ -14,6 +14,13 @@ static bool reserve(void *arg, uint64_t bytes)
     return !((struct rig *)arg)->log_full;
 }
 
+static void send(void *arg, struct raft_message *m)
+{
+    (void)arg;
+    (void)m;
+    fail_msg("one member has nobody to send to");
+}
+
 static int64_t now_ns(void *arg)
 {
     return ((struct rig *)arg)->clock.now_ns;
@@ -64,6 +71,7 @@ enum status rig_try_start(struct rig *r, struct fault *reterr)
         .request_bytes_max = 64 * 1024,
         .log_keep_bytes = 1024 * 1024,
         .reserve = reserve,
+        .send = send,
         .now_ns = now_ns,
         .host = r,
     };
