@@ -30,12 +30,14 @@
  * earlier is fine.
  *
  * Carrying out, synchronously: save ready.snapshot, entries and hard_state, in
- * one write that is durable if ready.must_sync; then send ready.messages;
- * apply ready.snapshot and ready.committed; then raft_advance().
+ * one write that is durable if ready.must_sync or there is a snapshot; then
+ * send ready.messages; apply ready.committed; then raft_advance().
  *
  * Ownership: what raft_ready() returns belongs to raft and stays valid and
  * unchanged until the next raft_ready(), raft_advance() or raft_free().  What
- * is needed longer is moved out by raft_message_take() or held.  Everything
+ * is needed longer is moved out by raft_message_take() or held; in asynchronous
+ * mode ready.entries and ready.committed live in the two storage messages and
+ * go where those go.  Everything
  * passed in is borrowed for the call; payloads kept are held, not copied.
  *
  * Threads: one; payload counts are not atomic.  Memory: O(unstable entries +
@@ -93,7 +95,7 @@ struct raft_config {
                                             * one is let through when nothing
                                             * else is uncommitted */
     uint64_t max_inflight_bytes;    /* per follower, appended, not acknowledged;
-                                     * at least max_size_per_message */
+                                     * at least max_size_per_message; 0: none */
     uint32_t max_inflight_messages; /* the same in messages; not 0 */
 
     bool check_quorum; /* a leader without a quorum steps down; followers with
@@ -244,6 +246,7 @@ struct raft_peer_status {
     uint64_t next;  /* to be sent */
     uint64_t pending_snapshot;
     size_t inflight_messages;
+    bool inflights_full;
     bool recent_active; /* heard of since the last check of the quorum */
     bool paused;
     bool is_learner;

@@ -22,7 +22,8 @@ struct raft_storage_ops {
      * (by raft_entry_size) allow, but at least one.  lo < hi.
      *   ST_COMPACTED  lo is below first_index
      *   ST_NOT_FOUND  hi is above last_index + 1
-     *   ST_BUSY       not at hand now: *to is unchanged                     */
+     *   ST_BUSY       not at hand now: *to is unchanged; never for entries
+     *                 that are committed and not applied                    */
     enum status (*entries)(struct raft_storage *s, uint64_t lo, uint64_t hi,
                            uint64_t max_bytes, struct raft_entries *to);
     /* The term of the entry at index, for [first_index - 1, last_index].
