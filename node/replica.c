@@ -52,36 +52,59 @@ void replica_free(struct replica *r)
 
 /* --- starting --- */
 
+/* How many applied entries are kept for slow followers. */
+static uint64_t entries_kept(const struct replica *r)
+{
+    const struct raft_conf_state *conf = &r->options.first_conf;
+    return conf->voters_count == 1 ? 0 : r->options.log_keep_entries;
+}
+
+static void drop_first(struct replica *r)
+{
+    struct raft_entry *e = &r->recovered.list[r->recovered_first++];
+    r->before_index = e->index;
+    r->before_term = e->term;
+    payload_drop(e->payload);
+    e->payload = NULL;
+}
+
 /* An entry at or below an earlier one's index replaces it and all after it;
- * what the store has durably is only remembered by its last index and term. */
+ * what the store has and no follower can want is only remembered by its last
+ * index and term. */
 void replica_recover_entry(void *arg, const struct raft_entry *e)
 {
     struct replica *r = arg;
     must(r->raft == NULL);
     struct raft_entries *list = &r->recovered;
-    while (list->count > 0 && list->list[list->count - 1].index >= e->index) {
+    while (list->count > r->recovered_first &&
+           list->list[list->count - 1].index >= e->index) {
         payload_drop(list->list[--list->count].payload);
     }
-    if (e->index <= store_applied_index(r->store)) {
-        r->skipped_index = e->index;
-        r->skipped_term = e->term;
-    } else {
-        raft_entries_add(list, e, 1);
+    raft_entries_add(list, e, 1);
+    while (list->list[r->recovered_first].index + entries_kept(r) <=
+           store_applied_index(r->store)) {
+        drop_first(r);
+        if (r->recovered_first == list->count) {
+            list->count = r->recovered_first = 0;
+            return;
+        }
     }
 }
 
 /* The log must reach at least as far as the store, with the same entry there:
  * the store only ever holds what was durable in the log first. */
 static enum status check_against_store(const struct replica *r,
-                                       const struct wal_recovery *recovery,
                                        struct fault *reterr)
 {
     const uint64_t applied = store_applied_index(r->store);
-    uint64_t index = r->skipped_index;
-    uint64_t term = r->skipped_term;
-    if (recovery->start_index > index) {
-        index = recovery->start_index;
-        term = recovery->start_term;
+    uint64_t index = r->before_index;
+    uint64_t term = r->before_term;
+    for (size_t i = r->recovered_first;
+         i < r->recovered.count && index < applied &&
+         r->recovered.list[i].index == index + 1;
+         i++) {
+        index = r->recovered.list[i].index;
+        term = r->recovered.list[i].term;
     }
     if (index != applied ||
         (applied > 0 && term != store_applied_term(r->store))) {
@@ -94,25 +117,17 @@ static enum status check_against_store(const struct replica *r,
             (unsigned long long)store_applied_term(r->store),
             (unsigned long long)index, (unsigned long long)term);
     }
-    if (r->recovered.count > 0 && r->recovered.list[0].index != applied + 1) {
-        return fault_set(reterr, ST_CORRUPT,
-                         "the log begins at entry %llu, but the store needs "
-                         "it from %llu; restore both from the same copy",
-                         (unsigned long long)r->recovered.list[0].index,
-                         (unsigned long long)applied + 1);
-    }
     return ST_OK;
 }
 
+/* Gives raft the log as it was found. */
 static enum status fill_log(struct replica *r,
                             const struct wal_recovery *recovery,
                             struct fault *reterr)
 {
-    const uint64_t applied = store_applied_index(r->store);
-    if (applied > 0) {
-        struct raft_snapshot *at =
-            raft_snapshot_new(applied, store_applied_term(r->store),
-                              &r->options.first_conf, NULL);
+    if (r->before_index > 0) {
+        struct raft_snapshot *at = raft_snapshot_new(
+            r->before_index, r->before_term, &r->options.first_conf, NULL);
         const enum status st = raft_memory_storage_apply_snapshot(r->log, at);
         raft_snapshot_drop(at);
         must(st == ST_OK); /* the storage was empty */
@@ -120,16 +135,18 @@ static enum status fill_log(struct replica *r,
         raft_memory_storage_set_conf(r->log, &r->options.first_conf);
     }
     struct raft_hard_state hard = recovery->hard_state;
-    if (hard.commit < applied) {
-        hard.commit = applied; /* commit is a hint; applied is proof */
+    if (hard.commit < store_applied_index(r->store)) {
+        hard.commit = store_applied_index(r->store); /* commit is a hint,
+                                                        applied is proof */
     }
     raft_memory_storage_set_hard_state(r->log, &hard);
-    const enum status st = raft_memory_storage_append(r->log, r->recovered.list,
-                                                      r->recovered.count);
+    const enum status st = raft_memory_storage_append(
+        r->log, r->recovered.list + r->recovered_first,
+        r->recovered.count - r->recovered_first);
     if (st != ST_OK) {
         return fault_set(reterr, ST_CORRUPT,
-                         "the log has a gap after entry %llu",
-                         (unsigned long long)applied);
+                         "the log has a gap behind entry %llu",
+                         (unsigned long long)r->before_index);
     }
     raft_entries_fini(&r->recovered);
     return ST_OK;
@@ -140,7 +157,11 @@ enum status replica_begin(struct replica *r,
                           struct fault *reterr)
 {
     must(r->raft == NULL);
-    enum status st = check_against_store(r, recovery, reterr);
+    if (recovery->start_index > r->before_index) {
+        r->before_index = recovery->start_index;
+        r->before_term = recovery->start_term;
+    }
+    enum status st = check_against_store(r, reterr);
     if (st == ST_OK) {
         st = fill_log(r, recovery, reterr);
     }
@@ -291,13 +312,10 @@ static enum status carry_out(struct replica *r, struct fault *reterr)
  * better used otherwise. */
 static void compact_log(struct replica *r)
 {
-    struct raft_conf_state conf;
-    raft_conf(r->raft, &conf);
-    const bool alone = conf.voters_count == 1 && conf.learners_count == 0;
-    uint64_t keep = alone ? 0 : r->options.log_keep_entries;
-    if (raft_memory_storage_size(r->log) > r->options.log_keep_bytes) {
-        keep = 0;
-    }
+    const uint64_t keep =
+        raft_memory_storage_size(r->log) > r->options.log_keep_bytes
+            ? 0
+            : entries_kept(r);
     const uint64_t applied = store_applied_index(r->store);
     const uint64_t first = raft_memory_storage_first_index(r->log);
     if (applied < first + keep + LOG_SLACK_ENTRIES) {
@@ -365,14 +383,20 @@ void replica_set_disk_full(struct replica *r, bool full)
 bool replica_trim_point(struct replica *r, uint64_t *ret_index,
                         uint64_t *ret_term)
 {
-    const uint64_t index = store_durable_index(r->store);
-    if (index <= r->trimmed_index) {
+    const uint64_t durable = store_durable_index(r->store);
+    must(durable <= store_applied_index(r->store));
+    const uint64_t keep = entries_kept(r);
+    if (durable <= r->trimmed_index + keep) {
         return false;
     }
-    must(index <= store_applied_index(r->store));
+    const uint64_t index = durable - keep; /* N5 */
+    if (index == durable) {
+        *ret_term = store_durable_term(r->store);
+    } else if (raft_term_at(r->raft, index, ret_term) != ST_OK) {
+        return false; /* not in memory any more: a later flush trims */
+    }
     r->trimmed_index = index;
     *ret_index = index;
-    *ret_term = store_durable_term(r->store);
     return true;
 }
 

@@ -33,7 +33,8 @@ struct replica {
 
     /* Entries found at start, until replica_begin(). */
     struct raft_entries recovered;
-    uint64_t skipped_index, skipped_term; /* the newest that the store has */
+    size_t recovered_first;             /* those before it were dropped */
+    uint64_t before_index, before_term; /* the entry before the first */
 
     uint64_t trimmed_index;
     uint64_t ready_index; /* committed when a leader was first known */
