@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Two loops: one process rewrites a file (truncate, two writes, close) with
+values of 1 to 100,000 bytes, readers on both mounts read it all the time.  No
+value is ever empty, torn, older than one seen before, or older than what was
+acknowledged before the read began."""
+
+import mmap
+import os
+import random
+import struct
+import time
+
+import calls
+import rig
+import tap
+from tap import expect, expect_equal, test
+
+
+def more(parser):
+    parser.add_argument("--seconds", type=float, default=4)
+
+
+def size_of(number, seed):
+    chance = random.Random(number * 1000003 + seed)
+    return chance.choice((chance.randint(1, 12), chance.randint(1, 5000), chance.randint(1, 100000)))
+
+
+def value_of(number, seed):
+    """The number, over and over: wherever two values are mixed, it shows."""
+    size = size_of(number, seed)
+    word = struct.pack("<Q", number)
+    return (word * (size // 8 + 1))[:size]
+
+
+class Progress:
+    """How far the writer is, shared with the readers."""
+
+    def __init__(self):
+        self.memory = mmap.mmap(-1, 4096)
+
+    def get(self, which):
+        return struct.unpack_from("<Q", self.memory, 8 * which)[0]
+
+    def set(self, which, value):
+        struct.pack_into("<Q", self.memory, 8 * which, value)
+
+    begun = property(lambda self: self.get(0))
+    acknowledged = property(lambda self: self.get(1))
+
+
+def identify(value, low, high, seed):
+    """The number of a whole value in low..high, or None."""
+    if len(value) >= 8:
+        number = struct.unpack_from("<Q", value)[0]
+        return number if low <= number <= high and value == value_of(number, seed) else None
+    for number in range(low, high + 1):
+        if value == value_of(number, seed):
+            return number
+    return None
+
+
+def write_loop(path, progress, end, seed):
+    number = 0
+    while time.monotonic() < end:
+        number += 1
+        value = value_of(number, seed)
+        cut = random.Random(number).randint(0, len(value))
+        progress.set(0, number)
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+        if cut:
+            os.write(fd, value[:cut])
+        if cut < len(value):
+            os.write(fd, value[cut:])
+        os.close(fd)
+        progress.set(1, number)
+
+
+def read_loop(path, progress, end, seed, style, report):
+    chance = random.Random(seed + style)
+    last, reads = 0, 0
+    while time.monotonic() < end:
+        floor = max(last, progress.acknowledged)
+        fd = os.open(path, os.O_RDONLY)
+        pieces = []
+        step = (1 << 20, 4096, 10000, 70000)[style]
+        while True:
+            piece = os.read(fd, step)
+            if not piece:
+                break
+            pieces.append(piece)
+            if style == 2 and chance.random() < 0.02:
+                time.sleep(0.002)
+        os.close(fd)
+        value = b"".join(pieces)
+        number = identify(value, floor, progress.begun, seed)
+        if number is None:
+            older = identify(value, 0, progress.begun, seed)
+            expect(False, "read %d: %s, wanted a whole value between %d and %d%s" % (
+                reads, "empty" if not value else tap.short(value, 60) + " of %d bytes" % len(value), floor,
+                progress.begun, ", this is the older %d" % older if older is not None else ""))
+        last = number
+        reads += 1
+    os.write(report, struct.pack("<I", reads))
+
+
+@test(limit=1 << 20, plain=False)
+def no_reader_sees_an_empty_torn_or_backward_value(tree):
+    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+    tap.note("seed %d, %g s" % (seed, OPTIONS.seconds))
+    a, b = tree.fresh("loops")
+    calls.put(a + "/f", value_of(0, seed))
+    progress = Progress()
+    end = time.monotonic() + OPTIONS.seconds
+    counts, report = os.pipe()
+    writer = calls.in_child(write_loop, a + "/f", progress, end, seed)
+    readers = [calls.in_child(read_loop, (a, b)[n % 2] + "/f", progress, end, seed, n // 2, report)
+               for n in range(6)]
+    failed = calls.join(*readers)
+    expect_equal(calls.join(writer), 0, "the writer failed (see stderr)")
+    expect_equal(failed, 0, "readers that saw something wrong (see stderr)")
+    reads = sum(struct.unpack("<I", os.read(counts, 4))[0] for _ in readers)
+    tap.note("%d values written, %d read" % (progress.acknowledged, reads))
+    expect(progress.acknowledged > 10 * OPTIONS.seconds and reads > 60 * OPTIONS.seconds, "hardly anything happened")
+    expect_equal(int(calls.attribute(b + "/f", "version")), progress.acknowledged + 1, "version")
+
+
+if __name__ == "__main__":
+    OPTIONS = tap.parse(__doc__, more)
+    surroundings = rig.TwoMounts()
+    failures = 1
+    try:
+        failures = tap.run(OPTIONS, surroundings)
+    finally:
+        surroundings.close()
+    raise SystemExit(1 if failures else 0)
