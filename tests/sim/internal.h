@@ -1,0 +1,144 @@
+/* What the files of the simulator share. */
+#ifndef TESTS_SIM_INTERNAL_H
+#define TESTS_SIM_INTERNAL_H
+
+#include "base/heap.h"
+#include "base/prng.h"
+#include "node/replica.h"
+#include "tests/lib/disk_sim.h"
+#include "tests/sim/sim.h"
+
+#define MEMBERS_MAX 5
+#define CLIENTS_MAX 16
+#define KEYS        8
+#define TICK_NS     INT64_C(100000000)
+#define MS          INT64_C(1000000)
+
+struct sim;
+
+/* Something that will happen. */
+struct event {
+    struct heap_node at;
+    void (*run)(struct sim *s, struct event *e);
+};
+
+/* One entry of a history: what a client asked, and what it heard. */
+enum call_kind { CALL_PUT, CALL_DELETE, CALL_SWAP, CALL_GET };
+struct record {
+    enum call_kind kind;
+    uint32_t key;
+    uint64_t value; /* unique; written, or read (0: no such key) */
+    int64_t begin_ns, end_ns;
+    int64_t revision; /* of the store after it */
+    int64_t expected; /* CALL_SWAP: mod_revision compared with */
+    bool answered;    /* false: the outcome is not known */
+    bool took_place;  /* answered, and changed something */
+};
+
+struct history {
+    struct record *records;
+    size_t count, capacity;
+};
+
+/* The events of a watch, as they came. */
+struct change {
+    int64_t revision;
+    uint32_t key;
+    uint64_t value; /* 0: deleted */
+};
+struct changes {
+    struct change *list;
+    size_t count, capacity;
+};
+
+struct member {
+    struct sim *sim;
+    uint64_t id;
+    char directory[300];
+    struct disk_sim *disk_sim;
+    bool up, paused;
+    uint64_t life;
+    int64_t clock_offset_ns;
+    int64_t clock_drift_ppm;
+
+    struct store *store;
+    struct wal *wal;
+    struct replica *replica;
+    struct raft_message saving[64];
+    size_t saving_count;
+    struct store_flush *flushing;
+    struct kv_watch watch;
+    struct changes seen;
+
+    struct event tick, saved, flushed, restart;
+};
+
+struct client {
+    struct sim *sim;
+    uint32_t number;
+    struct event next;
+    struct member *member; /* of the call under way */
+    struct kv_txn txn;
+    struct kv_range range;
+    struct kv_op op;
+    struct kv_compare compare;
+    uint8_t key[16], value[8];
+    size_t record;
+    bool busy;
+    int64_t known_revision[KEYS]; /* for CALL_SWAP */
+};
+
+struct sim {
+    struct sim_options options;
+    struct sim_report *report;
+    struct prng prng;
+    char directory[256];
+    int64_t now_ns;
+    struct heap events;
+    bool healed;
+    uint64_t value_last;
+
+    struct member members[MEMBERS_MAX];
+    bool cut[MEMBERS_MAX][MEMBERS_MAX]; /* [from][to] */
+    struct client clients[CLIENTS_MAX];
+    struct history history;
+    struct event fault;
+    uint64_t leader_of_term[4096]; /* election safety */
+};
+
+void sim_at(struct sim *s, struct event *e, int64_t at_ns,
+            void (*run)(struct sim *s, struct event *e));
+void sim_note(struct sim *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The first failure stays. */
+void sim_fail(struct sim *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static inline bool sim_failed(const struct sim *s)
+{
+    return s->report->failure[0] != '\0';
+}
+
+/* member.c */
+void member_init(struct sim *s, uint32_t number);
+void member_start(struct member *m);
+void member_crash(struct member *m); /* power cut */
+void member_fini(struct member *m);
+/* Does whatever there is to do after something happened to it. */
+void member_turn(struct member *m);
+void member_receive(struct member *m, struct raft_message *take);
+
+/* network.c */
+void network_free(struct event *e); /* one that never arrived */
+void network_send(struct sim *s, uint64_t from, struct raft_message *take);
+void network_heal(struct sim *s);
+void network_partition(struct sim *s);
+
+/* client.c */
+void client_init(struct sim *s, uint32_t number);
+uint32_t key_number(struct bytes key);
+uint64_t value_number(struct bytes value);
+
+/* check.c: all that must hold at the end of a run. */
+void sim_check(struct sim *s);
+
+#endif

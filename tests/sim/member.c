@@ -1,0 +1,346 @@
+/* One simulated member: the host's part of node/, on virtual time. */
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/hmap.h"
+#include "base/must.h"
+#include "tests/sim/internal.h"
+
+static struct replica_clock clock_of(const struct member *m)
+{
+    const int64_t now =
+        MS + m->sim->now_ns + m->sim->now_ns / 1000000 * m->clock_drift_ppm;
+    return (struct replica_clock){.now_ns = now,
+                                  .wall_ns = INT64_C(1700000000000000000) +
+                                             now + m->clock_offset_ns};
+}
+
+static bool reserve(void *arg, uint64_t bytes)
+{
+    const struct member *m = arg;
+    return wal_reserve(m->wal, bytes);
+}
+
+static int64_t now_ns(void *arg)
+{
+    return clock_of(arg).now_ns;
+}
+
+static void send(void *arg, struct raft_message *take)
+{
+    struct member *m = arg;
+    network_send(m->sim, m->id, take);
+}
+
+static void on_events(struct kv_watch *w, const struct kv_event *events,
+                      size_t count, struct kv_header header)
+{
+    struct member *m = container_of(w, struct member, watch);
+    (void)header;
+    for (size_t i = 0; i < count; i++) {
+        if (m->seen.count == m->seen.capacity) {
+            m->seen.capacity = m->seen.capacity > 0 ? 2 * m->seen.capacity : 64;
+            m->seen.list = xrealloc(m->seen.list,
+                                    m->seen.capacity * sizeof(struct change));
+        }
+        m->seen.list[m->seen.count++] =
+            (struct change){.revision = events[i].item.mod_revision,
+                            .key = key_number(events[i].item.key),
+                            .value = events[i].type == KV_EVENT_PUT
+                                         ? value_number(events[i].item.value)
+                                         : 0};
+    }
+}
+
+static void on_end(struct kv_watch *w, enum status why,
+                   int64_t compact_revision)
+{
+    struct member *m = container_of(w, struct member, watch);
+    (void)compact_revision;
+    if (why != ST_STOPPED) {
+        sim_fail(m->sim, "a watch ended: %s", status_name(why));
+    }
+}
+
+static void tick(struct sim *s, struct event *e)
+{
+    struct member *m = container_of(e, struct member, tick);
+    if (!m->up) {
+        return;
+    }
+    sim_at(s, &m->tick,
+           s->now_ns + TICK_NS - TICK_NS / 1000000 * m->clock_drift_ppm, tick);
+    if (!m->paused) {
+        replica_tick(m->replica);
+        member_turn(m);
+    }
+}
+
+static enum status open_member(struct member *m, struct fault *reterr)
+{
+    struct store_options so;
+    store_options_default(&so);
+    so.map_size = 256 * 1024 * 1024;
+    so.memtable_bytes_max = 16 * 1024; /* flushes often */
+    enum status st = store_open(m->directory, &so, &m->store, reterr);
+    if (st != ST_OK) {
+        return st;
+    }
+    uint64_t voters[MEMBERS_MAX];
+    for (uint32_t i = 0; i < m->sim->options.members; i++) {
+        voters[i] = m->sim->members[i].id;
+    }
+    const struct replica_options ro = {
+        .cluster_id = 1,
+        .member_id = m->id,
+        .first_conf = {.voters = voters,
+                       .voters_count = m->sim->options.members},
+        .election_ticks = 10,
+        .heartbeat_ticks = 1,
+        .seed = hash_u64(m->sim->options.seed ^ m->id ^ (++m->life << 32)),
+        .calls_max = 1024,
+        .timeout_ms = 5000,
+        .request_bytes_max = 64 * 1024,
+        .log_keep_entries = 1000000,
+        .log_keep_bytes = 64 * 1024 * 1024,
+        .reserve = reserve,
+        .send = send,
+        .now_ns = now_ns,
+        .host = m,
+    };
+    m->replica = replica_new(&ro, m->store);
+    struct wal_options wo;
+    wal_options_default(&wo);
+    wo.cluster_id = 1;
+    wo.member_id = m->id;
+    wo.segment_size = 64 * 1024;
+    struct disk *disk;
+    st = disk_sim_open(m->disk_sim, &disk, reterr);
+    must(st == ST_OK);
+    struct wal_recovery recovery;
+    st = wal_open(disk, &wo, replica_recover_entry, m->replica, &recovery,
+                  &m->wal, reterr);
+    return st == ST_OK ? replica_begin(m->replica, &recovery, reterr) : st;
+}
+
+void member_start(struct member *m)
+{
+    must(!m->up);
+    struct fault fault = {{0}};
+    const enum status st = open_member(m, &fault);
+    if (st != ST_OK) {
+        sim_fail(m->sim, "member %u cannot restart: %s: %s", (unsigned)m->id,
+                 status_name(st), fault.text);
+        return;
+    }
+    m->up = true;
+    m->watch = (struct kv_watch){
+        .keys = {{(const uint8_t *)"", 1}, {(const uint8_t *)"", 1}},
+        .start_revision = m->seen.count > 0
+                              ? m->seen.list[m->seen.count - 1].revision + 1
+                              : 1,
+        .on_events = on_events,
+        .on_end = on_end};
+    kv_watch(replica_kv(m->replica), &m->watch);
+    sim_at(m->sim, &m->tick, m->sim->now_ns + TICK_NS, tick);
+    sim_note(m->sim, "%u starts applied %llu", (unsigned)m->id,
+             (unsigned long long)store_applied_index(m->store));
+    member_turn(m);
+}
+
+static void close_member(struct member *m)
+{
+    replica_stop(m->replica);
+    for (size_t i = 0; i < m->saving_count; i++) {
+        raft_message_fini(&m->saving[i]);
+    }
+    m->saving_count = 0;
+    replica_free(m->replica);
+    wal_close(m->wal);
+    store_close(m->store);
+    m->replica = NULL;
+    m->wal = NULL;
+    m->store = NULL;
+    m->flushing = NULL;
+    m->up = false;
+    heap_remove(&m->sim->events, &m->tick.at);
+    heap_remove(&m->sim->events, &m->saved.at);
+    heap_remove(&m->sim->events, &m->flushed.at);
+}
+
+void member_crash(struct member *m)
+{
+    must(m->up);
+    sim_note(m->sim, "%u crashes", (unsigned)m->id);
+    m->sim->report->crashes++;
+    disk_sim_crash(m->disk_sim);
+    close_member(m);
+    m->paused = false;
+}
+
+void member_fini(struct member *m)
+{
+    if (m->up) {
+        close_member(m);
+    }
+    if (m->replica != NULL) { /* its start failed half-way */
+        replica_free(m->replica);
+        wal_close(m->wal);
+        store_close(m->store);
+    }
+    disk_sim_free(m->disk_sim);
+    free(m->seen.list);
+}
+
+/* The log is written when the save begins and synced when it ends: a crash in
+ * between leaves what an unsynced write may leave. */
+static void saved(struct sim *s, struct event *e)
+{
+    struct member *m = container_of(e, struct member, saved);
+    if (m->paused) {
+        sim_at(s, e, s->now_ns + 10 * MS, saved);
+        return;
+    }
+    struct fault fault = {{0}};
+    enum status st = wal_sync(m->wal, &fault);
+    for (size_t i = 0; i < m->saving_count; i++) {
+        if (st == ST_OK) {
+            st = replica_saved(m->replica, &m->saving[i], &fault);
+        }
+        raft_message_fini(&m->saving[i]);
+    }
+    m->saving_count = 0;
+    if (st != ST_OK) {
+        sim_fail(s, "member %u cannot save: %s", (unsigned)m->id, fault.text);
+        return;
+    }
+    member_turn(m);
+}
+
+static void begin_save(struct member *m)
+{
+    if (m->saving_count > 0) {
+        return;
+    }
+    struct fault fault = {{0}};
+    while (m->saving_count < count_of(m->saving) &&
+           replica_take_save(m->replica, &m->saving[m->saving_count])) {
+        const struct raft_message *x = &m->saving[m->saving_count++];
+        const struct raft_hard_state hard = {x->term, x->vote, x->commit};
+        const struct wal_batch batch = {.hard_state =
+                                            x->term != 0 ? &hard : NULL,
+                                        .entries = x->entries.list,
+                                        .entries_count = x->entries.count};
+        if ((batch.hard_state != NULL || batch.entries_count > 0) &&
+            wal_append(m->wal, &batch, &fault) != ST_OK) {
+            sim_fail(m->sim, "member %u cannot append: %s", (unsigned)m->id,
+                     fault.text);
+        }
+    }
+    if (m->saving_count > 0) {
+        const int64_t took =
+            100000 + (int64_t)prng_below(&m->sim->prng, 2 * MS);
+        sim_at(m->sim, &m->saved, m->sim->now_ns + took, saved);
+    }
+}
+
+static void flushed(struct sim *s, struct event *e)
+{
+    struct member *m = container_of(e, struct member, flushed);
+    if (m->paused) {
+        sim_at(s, e, s->now_ns + 10 * MS, flushed);
+        return;
+    }
+    struct fault fault = {{0}};
+    if (store_flush_run(m->flushing, &fault) != ST_OK ||
+        store_flush_end(m->store, m->flushing, &fault) != ST_OK) {
+        sim_fail(s, "member %u cannot flush: %s", (unsigned)m->id, fault.text);
+        return;
+    }
+    m->flushing = NULL;
+    s->report->flushes++;
+    member_turn(m);
+}
+
+static void begin_flush(struct member *m)
+{
+    if (m->flushing != NULL) {
+        return;
+    }
+    const bool all = prng_chance(&m->sim->prng, 1, 500);
+    m->flushing = replica_flush_begin(m->replica, all);
+    if (m->flushing != NULL) {
+        const int64_t took = (int64_t)prng_below(&m->sim->prng, 50 * MS);
+        sim_at(m->sim, &m->flushed, m->sim->now_ns + took, flushed);
+    }
+}
+
+/* Dissertation figure 3.2, election safety: at most one leader in a term. */
+static void check_leader(struct member *m)
+{
+    struct kv_status status;
+    kv_status(replica_kv(m->replica), &status);
+    const uint64_t term = status.header.raft_term;
+    if (status.leader != m->id || term >= count_of(m->sim->leader_of_term)) {
+        return;
+    }
+    uint64_t *leader = &m->sim->leader_of_term[term];
+    if (*leader == 0) {
+        m->sim->report->leaders++;
+        sim_note(m->sim, "%u leads term %u", (unsigned)m->id, (unsigned)term);
+    } else if (*leader != m->id) {
+        sim_fail(m->sim, "two leaders in term %u", (unsigned)term);
+    }
+    *leader = m->id;
+}
+
+void member_turn(struct member *m)
+{
+    if (!m->up || m->paused || sim_failed(m->sim)) {
+        return;
+    }
+    const struct replica_clock clock = clock_of(m);
+    struct fault fault = {{0}};
+    bool more = true;
+    for (int rounds = 0; more; rounds++) {
+        if (rounds > 10000) {
+            sim_fail(m->sim, "member %u never rests", (unsigned)m->id);
+            return;
+        }
+        const enum status st = replica_turn(m->replica, &clock, &more, &fault);
+        if (st != ST_OK) {
+            sim_fail(m->sim, "member %u broke: %s: %s", (unsigned)m->id,
+                     status_name(st), fault.text);
+            return;
+        }
+    }
+    check_leader(m);
+    begin_save(m);
+    begin_flush(m);
+}
+
+void member_receive(struct member *m, struct raft_message *take)
+{
+    if (m->up && !m->paused) {
+        struct fault fault = {{0}};
+        if (replica_receive(m->replica, take, &fault) != ST_OK) {
+            sim_fail(m->sim, "member %u: %s", (unsigned)m->id, fault.text);
+        }
+    }
+    raft_message_fini(take);
+    member_turn(m);
+}
+
+void member_init(struct sim *s, uint32_t number)
+{
+    struct member *m = &s->members[number];
+    m->sim = s;
+    m->id = number + 1;
+    (void)snprintf(m->directory, sizeof m->directory, "%s/%u", s->directory,
+                   number);
+    m->disk_sim = disk_sim_new(prng_next(&s->prng));
+    /* Wall clocks are wrong by up to a second and rates by up to 1 %. */
+    m->clock_offset_ns = (int64_t)prng_below(&s->prng, 1000 * MS);
+    m->clock_drift_ppm = (int64_t)prng_below(&s->prng, 20000) - 10000;
+}

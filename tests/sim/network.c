@@ -1,0 +1,100 @@
+/* The network: delays, losses, duplicates, reordering, partitions. */
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "tests/sim/internal.h"
+
+struct flight {
+    struct event event;
+    struct raft_message message;
+};
+
+static struct member *member_of(struct sim *s, uint64_t id)
+{
+    for (uint32_t i = 0; i < s->options.members; i++) {
+        if (s->members[i].id == id) {
+            return &s->members[i];
+        }
+    }
+    return NULL;
+}
+
+static void arrive(struct sim *s, struct event *e)
+{
+    struct flight *f = container_of(e, struct flight, event);
+    struct member *to = member_of(s, f->message.to);
+    const struct member *from = member_of(s, f->message.from);
+    must(to != NULL && from != NULL);
+    if (s->cut[from - s->members][to - s->members]) {
+        s->report->drops++;
+        raft_message_fini(&f->message);
+    } else {
+        member_receive(to, &f->message);
+    }
+    free(f);
+}
+
+static int64_t delay(struct sim *s)
+{
+    int64_t ns = 100000 + (int64_t)prng_below(&s->prng, 2 * MS);
+    if (!s->healed && prng_chance(&s->prng, 1, 50)) {
+        ns += (int64_t)prng_below(&s->prng, 300 * MS); /* reorders */
+    }
+    return ns;
+}
+
+static void fly(struct sim *s, struct raft_message *take)
+{
+    struct flight *f = xcalloc(1, sizeof *f);
+    raft_message_take(&f->message, take);
+    sim_at(s, &f->event, s->now_ns + delay(s), arrive);
+}
+
+void network_send(struct sim *s, uint64_t from, struct raft_message *take)
+{
+    must(take->from == from);
+    if (!s->healed && prng_chance(&s->prng, 1, 40)) {
+        s->report->drops++;
+        raft_message_fini(take);
+        return;
+    }
+    if (!s->healed && prng_chance(&s->prng, 1, 60)) {
+        s->report->duplicates++;
+        struct raft_message twice = {0};
+        raft_message_hold(&twice, take);
+        fly(s, &twice);
+    }
+    fly(s, take);
+}
+
+void network_heal(struct sim *s)
+{
+    memset(s->cut, 0, sizeof s->cut);
+}
+
+/* Splits in two, isolates one, or cuts one direction only. */
+void network_partition(struct sim *s)
+{
+    network_heal(s);
+    const uint32_t n = s->options.members;
+    const uint64_t kind = prng_below(&s->prng, 3);
+    const uint32_t side = (uint32_t)prng_below(&s->prng, 1u << n);
+    const uint32_t one = (uint32_t)prng_below(&s->prng, n);
+    for (uint32_t a = 0; a < n; a++) {
+        for (uint32_t b = 0; b < n; b++) {
+            s->cut[a][b] = kind == 0   ? ((side >> a) & 1) != ((side >> b) & 1)
+                           : kind == 1 ? (a == one) != (b == one)
+                                       : a == one && b != one;
+        }
+    }
+    s->report->partitions++;
+    sim_note(s, "partition kind %u side %x one %u", (unsigned)kind, side, one);
+}
+
+void network_free(struct event *e)
+{
+    struct flight *f = container_of(e, struct flight, event);
+    raft_message_fini(&f->message);
+    free(f);
+}

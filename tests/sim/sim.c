@@ -1,0 +1,210 @@
+/* The simulator: virtual time, faults, phases. */
+
+#include "tests/sim/sim.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/hmap.h"
+#include "base/must.h"
+#include "tests/sim/internal.h"
+
+void sim_at(struct sim *s, struct event *e, int64_t at_ns,
+            void (*run)(struct sim *s, struct event *e))
+{
+    e->run = run;
+    heap_remove(&s->events, &e->at);
+    heap_push(&s->events, &e->at, at_ns);
+}
+
+void sim_note(struct sim *s, const char *format, ...)
+{
+    char line[256];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    s->report->trace_hash = hash_bytes(
+        bytes_of(line), s->report->trace_hash ^ hash_u64((uint64_t)s->now_ns));
+    if (s->options.trace != NULL) {
+        (void)fprintf(s->options.trace, "%10.3f %s\n",
+                      (double)s->now_ns / (double)MS, line);
+    }
+}
+
+void sim_fail(struct sim *s, const char *format, ...)
+{
+    if (sim_failed(s)) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(s->report->failure, sizeof s->report->failure, format,
+                    args);
+    va_end(args);
+    sim_note(s, "FAILURE %s", s->report->failure);
+}
+
+static void restart(struct sim *s, struct event *e)
+{
+    struct member *m = container_of(e, struct member, restart);
+    (void)s;
+    if (!m->up) {
+        member_start(m);
+    }
+}
+
+static void unpause(struct sim *s, struct event *e)
+{
+    struct member *m = container_of(e, struct member, restart);
+    (void)s;
+    if (m->up && m->paused) {
+        m->paused = false;
+        sim_note(s, "%u goes on", (unsigned)m->id);
+        member_turn(m);
+    } else if (!m->up) {
+        member_start(m);
+    }
+}
+
+static void cause_trouble(struct sim *s, struct event *e)
+{
+    if (s->healed) {
+        return;
+    }
+    struct member *m = &s->members[prng_below(&s->prng, s->options.members)];
+    const int64_t lasts = 50 * MS + (int64_t)prng_below(&s->prng, 3000 * MS);
+    switch (prng_below(&s->prng, 4)) {
+    case 0:
+        if (m->up) {
+            member_crash(m);
+            sim_at(s, &m->restart, s->now_ns + lasts, restart);
+        }
+        break;
+    case 1:
+        if (m->up && !m->paused) {
+            m->paused = true;
+            sim_note(s, "%u pauses", (unsigned)m->id);
+            sim_at(s, &m->restart, s->now_ns + lasts, unpause);
+        }
+        break;
+    case 2:
+        network_partition(s);
+        break;
+    default:
+        network_heal(s);
+        break;
+    }
+    sim_at(s, e, s->now_ns + (int64_t)prng_below(&s->prng, 1500 * MS),
+           cause_trouble);
+}
+
+static void heal(struct sim *s)
+{
+    s->healed = true;
+    sim_note(s, "healed");
+    network_heal(s);
+    for (uint32_t i = 0; i < s->options.members; i++) {
+        struct member *m = &s->members[i];
+        heap_remove(&s->events, &m->restart.at);
+        m->paused = false;
+        if (!m->up) {
+            member_start(m);
+        }
+    }
+}
+
+static void run_until(struct sim *s, int64_t end_ns)
+{
+    struct heap_node *n;
+    while (!sim_failed(s) && (n = heap_first(&s->events)) != NULL &&
+           n->at <= end_ns) {
+        struct event *e = container_of(n, struct event, at);
+        must(n->at >= s->now_ns);
+        s->now_ns = n->at;
+        heap_remove(&s->events, n);
+        s->report->events++;
+        e->run(s, e);
+    }
+    s->now_ns = end_ns;
+}
+
+/* Clients stop; what is under way ends; every member catches up. */
+static void settle(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->options.clients; i++) {
+        heap_remove(&s->events, &s->clients[i].next.at);
+    }
+    for (int i = 0; i < 100; i++) {
+        run_until(s, s->now_ns + 200 * MS);
+        for (uint32_t c = 0; c < s->options.clients; c++) {
+            heap_remove(&s->events, &s->clients[c].next.at);
+        }
+    }
+}
+
+static void tear_down(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->options.members; i++) {
+        member_fini(&s->members[i]);
+    }
+    for (uint32_t i = 0; i < s->options.clients; i++) {
+        heap_remove(&s->events, &s->clients[i].next.at);
+    }
+    heap_remove(&s->events, &s->fault.at);
+    for (uint32_t i = 0; i < s->options.members; i++) {
+        heap_remove(&s->events, &s->members[i].restart.at);
+    }
+    struct heap_node *n;
+    while ((n = heap_first(&s->events)) != NULL) {
+        heap_remove(&s->events, n);
+        network_free(container_of(n, struct event, at));
+    }
+    heap_fini(&s->events);
+    free(s->history.records);
+    char command[300];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", s->directory);
+    (void)!system(command); /* best effort */
+}
+
+void sim_run(const struct sim_options *options, struct sim_report *ret)
+{
+    must(options->members >= 1 && options->members <= MEMBERS_MAX);
+    must(options->clients <= CLIENTS_MAX);
+    struct sim *s = xcalloc(1, sizeof *s);
+    *ret = (struct sim_report){0};
+    s->options = *options;
+    s->report = ret;
+    prng_init(&s->prng, options->seed);
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(s->directory, sizeof s->directory, "%s/keelfs-sim-XXXXXX",
+                   base != NULL ? base : "/tmp");
+    must(mkdtemp(s->directory) != NULL);
+    for (uint32_t i = 0; i < options->members; i++) {
+        member_init(s, i);
+    }
+    for (uint32_t i = 0; i < options->members && !sim_failed(s); i++) {
+        member_start(&s->members[i]);
+    }
+    for (uint32_t i = 0; i < options->clients; i++) {
+        client_init(s, i);
+    }
+    sim_at(s, &s->fault, 3000 * MS, cause_trouble);
+    run_until(s, options->faults_ms * MS);
+    if (!sim_failed(s)) {
+        heal(s);
+        const uint64_t before = ret->acknowledged;
+        run_until(s, s->now_ns + options->healed_ms * MS);
+        settle(s);
+        if (!sim_failed(s) && ret->acknowledged < before + 10) {
+            sim_fail(s, "no progress after healing");
+        }
+    }
+    if (!sim_failed(s)) {
+        sim_check(s);
+    }
+    ret->virtual_ms = s->now_ns / MS;
+    tear_down(s);
+    free(s);
+}

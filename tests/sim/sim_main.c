@@ -1,0 +1,114 @@
+/* keelfs-sim [--seed N] [--seeds COUNT] [--minutes M] [--members N] [--trace]
+ *
+ * Runs one seed after another until the count or the time is used up; stops at
+ * the first failure and prints the command that replays it. */
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tests/sim/sim.h"
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void report_failure(const struct sim_options *o,
+                           const struct sim_report *r)
+{
+    (void)printf("seed %llu with %u members FAILED: %s\n"
+                 "replay: ./dev sim --seed %llu --members %u --trace\n",
+                 (unsigned long long)o->seed, o->members, r->failure,
+                 (unsigned long long)o->seed, o->members);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option flags[] = {
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"minutes", required_argument, NULL, 'm'},
+        {"members", required_argument, NULL, 'k'},
+        {"trace", no_argument, NULL, 't'},
+        {0}};
+    uint64_t seed = (uint64_t)time(NULL) * 1000, seeds = 0;
+    double minutes = 1;
+    uint32_t members = 0;
+    bool trace = false;
+    int flag;
+    while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
+        switch (flag) {
+        case 's':
+            seed = strtoull(optarg, NULL, 0);
+            seeds = seeds > 0 ? seeds : 1;
+            break;
+        case 'n':
+            seeds = strtoull(optarg, NULL, 0);
+            break;
+        case 'm':
+            minutes = strtod(optarg, NULL);
+            break;
+        case 'k':
+            members = (uint32_t)strtoul(optarg, NULL, 0);
+            break;
+        case 't':
+            trace = true;
+            break;
+        default:
+            return 2;
+        }
+    }
+    if (members > 5) {
+        (void)fprintf(stderr, "--members: 1 to 5\n");
+        return 2;
+    }
+    const double began = seconds_now();
+    struct sim_report sum = {0};
+    uint64_t runs = 0;
+    while (seeds > 0 ? runs < seeds : seconds_now() - began < minutes * 60) {
+        const struct sim_options o = {
+            .seed = seed + runs,
+            .members = members > 0 ? members : 1 + 2 * ((seed + runs) % 3),
+            .clients = 6,
+            .faults_ms = 30000,
+            .healed_ms = 10000,
+            .trace = trace ? stdout : NULL};
+        struct sim_report r;
+        sim_run(&o, &r);
+        if (r.failure[0] != '\0') {
+            report_failure(&o, &r);
+            return 1;
+        }
+        runs++;
+        sum.acknowledged += r.acknowledged;
+        sum.reads += r.reads;
+        sum.unknown += r.unknown;
+        sum.crashes += r.crashes;
+        sum.partitions += r.partitions;
+        sum.drops += r.drops;
+        sum.leaders += r.leaders;
+        sum.flushes += r.flushes;
+        sum.virtual_ms += r.virtual_ms;
+        sum.trace_hash ^= r.trace_hash;
+    }
+    const double took = seconds_now() - began;
+    (void)printf(
+        "%llu seeds from %llu, %.1f simulated hours in %.0f s (%.0f "
+        "times real time)\n"
+        "%llu writes acknowledged, %llu unknown, %llu reads, %llu "
+        "leaders, %llu flushes\n"
+        "%llu crashes, %llu partitions, %llu messages lost; trace "
+        "%016llx\n",
+        (unsigned long long)runs, (unsigned long long)seed,
+        (double)sum.virtual_ms / 3.6e6, took,
+        (double)sum.virtual_ms / 1000 / took,
+        (unsigned long long)sum.acknowledged, (unsigned long long)sum.unknown,
+        (unsigned long long)sum.reads, (unsigned long long)sum.leaders,
+        (unsigned long long)sum.flushes, (unsigned long long)sum.crashes,
+        (unsigned long long)sum.partitions, (unsigned long long)sum.drops,
+        (unsigned long long)sum.trace_hash);
+    return 0;
+}
