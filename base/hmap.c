@@ -27,6 +27,8 @@ static void link_node(struct hmap *m, struct hmap_node *node)
     m->buckets[bucket] = node;
 }
 
+/* A node stays in its bucket or moves behind the old end, so that what was
+ * empty at the beginning still is. */
 static void grow(struct hmap *m)
 {
     struct hmap_node **old = m->buckets;
@@ -34,7 +36,6 @@ static void grow(struct hmap *m)
 
     m->buckets_count = old_count > 0 ? old_count * 2 : HMAP_BUCKETS_MIN;
     m->buckets = xcalloc(m->buckets_count, sizeof(struct hmap_node *));
-    m->emptied = 0;
     for (size_t i = 0; i < old_count; i++) {
         struct hmap_node *node = old[i];
         while (node != NULL) {

@@ -197,6 +197,30 @@ TEST(disk_sim, a_rename_over_a_file_is_whole_or_not_at_all)
     EXPECT(renamed > 0 && renamed < SEEDS);
 }
 
+/* The way a file is published: made under another name, then renamed.  The
+ * rename of a file whose creation was lost cannot have happened. */
+TEST(disk_sim, changes_of_names_that_rest_on_lost_ones_are_lost)
+{
+    unsigned seen = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct disk_sim *sim = disk_sim_new(test_seed() + seed);
+        struct disk *d = open_disk(sim);
+        struct disk_file *f = open_file(d, "tmp", true);
+        EXPECT_INT(d->ops->write(f, 0, bytes_of("x"), NULL), ST_OK);
+        EXPECT_INT(d->ops->sync(f, NULL), ST_OK);
+        EXPECT_INT(d->ops->rename(d, "tmp", "a", NULL), ST_OK);
+        EXPECT_INT(d->ops->rename(d, "a", "b", NULL), ST_OK);
+        disk_sim_crash(sim);
+        const bool tmp = has(sim, "tmp"), a = has(sim, "a"), b = has(sim, "b");
+        EXPECT(tmp + a + b <= 1);
+        seen |= tmp ? 1 : a ? 2 : b ? 4 : 8;
+        d->ops->close(f);
+        d->ops->free(d);
+        disk_sim_free(sim);
+    }
+    EXPECT_INT(seen, 15);
+}
+
 /* Rebello et al., ATC 2020: after a failed fsync the kernel forgets what was
  * dirty, so that a second one succeeds over lost data. */
 TEST(disk_sim, a_second_sync_after_a_failed_one_lies)

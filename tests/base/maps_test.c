@@ -159,6 +159,48 @@ TEST(hmap, finds_exactly_what_is_inside_under_each_hash)
     hmap_fini(&m);
 }
 
+/* The hint that makes emptying linear must never hide a node: few nodes in many
+ * buckets, so that the front of the table is mostly empty. */
+TEST(hmap, any_finds_the_last_nodes_of_a_large_table)
+{
+    struct slot slots[NODES] = {0};
+    struct hmap m = {0};
+    struct prng chance;
+    prng_init(&chance, test_seed());
+    for (size_t i = 0; i < NODES; i++) {
+        hmap_insert(&m, &slots[i].node, prng_next(&chance));
+    }
+    for (size_t i = 4; i < NODES; i++) {
+        hmap_remove(&m, &slots[i].node);
+    }
+    for (size_t step = 0; step < STEPS; step++) {
+        struct hmap_node *any = hmap_any(&m);
+        EXPECT(any != NULL && container_of(any, struct slot, node) < slots + 4);
+        hmap_remove(&m, any);
+        if (step % 3 == 0) {
+            EXPECT(hmap_any(&m) != NULL);
+        }
+        hmap_insert(&m, any, prng_next(&chance));
+    }
+    hmap_fini(&m);
+}
+
+TEST(hmap, hash_of_bytes_sees_every_bit)
+{
+    uint8_t data[40];
+    struct prng chance;
+    prng_init(&chance, test_seed());
+    prng_fill(&chance, data, sizeof data);
+    for (size_t size = 1; size <= sizeof data; size++) {
+        const uint64_t before = hash_bytes((struct bytes){data, size}, 0);
+        for (size_t bit = 0; bit < 8 * size; bit++) {
+            data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+            EXPECT(hash_bytes((struct bytes){data, size}, 0) != before);
+            data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        }
+    }
+}
+
 /* A hash with a weak bit fills one bucket of two.  Each output bit should turn
  * for about half of all inputs whatever input bit turned. */
 TEST(hmap, hashes_are_well_mixed)
@@ -235,6 +277,8 @@ static void check_order(const struct omap *m, const struct pair *pairs)
     for (struct omap_node *n = omap_first(m); n != NULL; n = omap_next(n)) {
         EXPECT(container_of(n, struct pair, node)->inside);
         EXPECT(before == NULL || bytes_compare(before->key, n->key) < 0);
+        /* The heap's half of a treap: without it the depth is no promise. */
+        EXPECT(n->parent == NULL || n->parent->priority >= n->priority);
         before = n;
         walked++;
     }

@@ -60,6 +60,20 @@ TEST(prng, below_gives_every_value_and_nothing_else)
     }
 }
 
+/* A plain remainder gives small numbers more often; for a bound of three
+ * quarters of 2^64 it would give the first third half of the time. */
+TEST(prng, below_is_even_for_large_bounds)
+{
+    struct prng p;
+    prng_init(&p, test_seed());
+    const uint64_t third = (uint64_t)1 << 62;
+    unsigned first = 0;
+    for (unsigned i = 0; i < 9000; i++) {
+        first += prng_below(&p, 3 * third) < third;
+    }
+    EXPECT(first > 2700 && first < 3300);
+}
+
 TEST(prng, chance_is_as_stated)
 {
     struct prng p;
