@@ -1,9 +1,10 @@
 /* Files as the log and the snapshots see them, so that a simulator can stand
  * in with a disk that tears, loses, flips and fails.
  *
- * Everything lives in one directory; names have no '/'.  Calls block; they
- * come from one thread at a time.  Errors are ST_NO_SPACE, ST_NOT_FOUND,
- * ST_EXISTS, ST_DENIED, ST_BUSY or ST_IO, with the file named in the fault.
+ * Everything lives in one directory; names have no '/', and "LOCK" is taken.
+ * Calls block; they come from one thread at a time.  Files are closed before
+ * their disk is freed.  Errors are ST_NO_SPACE, ST_NOT_FOUND, ST_EXISTS,
+ * ST_DENIED, ST_BUSY or ST_IO, with the file named in the fault.
  */
 #ifndef BASE_DISK_H
 #define BASE_DISK_H
@@ -22,14 +23,17 @@ struct disk_ops {
     /* Short only at the end of the file: *ret_size says how much was read. */
     enum status (*read)(struct disk_file *f, uint64_t offset, void *to,
                         size_t size, size_t *ret_size, struct fault *reterr);
-    /* All of it or an error. */
+    /* All of it or an error; then any part of it may have been written. Beyond
+     * the end the file grows, with zeros in between. */
     enum status (*write)(struct disk_file *f, uint64_t offset,
                          struct bytes data, struct fault *reterr);
     /* fdatasync(2): a failure is final for the file (ATC 2020, Rebello et al.:
-     * the kernel may have marked the lost pages clean). */
+     * the kernel may have marked the lost pages clean). The real disk refuses
+     * every later write and sync of it; the caller stops in any case. */
     enum status (*sync)(struct disk_file *f, struct fault *reterr);
     enum status (*size)(struct disk_file *f, uint64_t *ret_size,
                         struct fault *reterr);
+    /* Atomic: a file that `to` named is replaced. */
     enum status (*rename)(struct disk *d, const char *from, const char *to,
                           struct fault *reterr);
     enum status (*remove)(struct disk *d, const char *name,

@@ -89,7 +89,7 @@ static unsigned look_at_sector(const uint8_t *s)
 TEST(disk_sim, unsynced_sectors_come_out_old_new_between_and_torn)
 {
     unsigned seen = 0;
-    bool later_without_earlier = false;
+    bool later_without_earlier = false, torn_backwards = false;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct disk_sim *sim = disk_sim_new(test_seed() + seed);
         struct disk *d = open_disk(sim);
@@ -106,6 +106,8 @@ TEST(disk_sim, unsynced_sectors_come_out_old_new_between_and_torn)
         for (size_t i = 0; i < 8; i++) {
             const unsigned now = look_at_sector(b.data + i * SECTOR);
             later_without_earlier |= before == SEEN_OLD && now == SEEN_NEW;
+            torn_backwards |= b.data[i * SECTOR] == 'o' &&
+                              b.data[(i + 1) * SECTOR - 1] != 'o';
             seen |= now;
             before = now;
         }
@@ -115,6 +117,7 @@ TEST(disk_sim, unsynced_sectors_come_out_old_new_between_and_torn)
     }
     EXPECT_INT(seen, SEEN_OLD | SEEN_MIDDLE | SEEN_NEW | SEEN_TORN);
     EXPECT(later_without_earlier);
+    EXPECT(torn_backwards); /* the end of a sector new, its beginning old */
 }
 
 /* Danger: size and data are written apart; a file that grew may come back with

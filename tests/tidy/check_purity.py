@@ -3,6 +3,7 @@
 library leave undefined.  A function that is not there cannot be called: no
 clock, no chance, no input or output, no thread."""
 
+import fnmatch
 import os
 import re
 import subprocess
@@ -42,39 +43,58 @@ def symbols(nm, archive, option):
 class Purity:
     def __init__(self, table, nm, archives):
         self.table = table
-        self.defined, self.undefined = {}, {}
+        self.defined, self.undefined, self.objects = {}, {}, {}
         for library, archive in archives.items():
-            excepted = table.pure_except.get(library, [])
-            self.defined[library] = {
-                s
-                for o, s in symbols(nm, archive, "--defined-only")
-                if o not in excepted
-            }
-            self.undefined[library] = [
+            defined = symbols(nm, archive, "--defined-only")
+            self.objects[library] = {o for o, _ in defined}
+            self.defined[library] = {s for o, s in defined if self.is_pure(library, o)}
+            self.undefined[library] = {
                 (o, plain(s))
                 for o, s in symbols(nm, archive, "--undefined-only")
-                if o not in excepted and not INSTRUMENTS.match(s)
+                if self.is_pure(library, o) and not INSTRUMENTS.match(s)
+            }
+
+    def is_pure(self, library, source):
+        only = self.table.pure_only.get(library)
+        excepted = self.table.pure_except.get(library, [])
+        return source not in excepted and (only is None or source in only)
+
+    def missing(self):
+        """What the table calls pure and nobody can look at."""
+        problems = [
+            f"{library} is called pure and was not given"
+            for library in self.table.pure
+            if library not in self.objects
+        ]
+        for library, sources in self.table.pure_only.items():
+            problems += [
+                f"{library}/{s}: is called pure and is not there"
+                for s in sources
+                if s not in self.objects.get(library, ())
             ]
+        return problems
 
     def problems(self, library):
-        allowed = set(self.defined[library])
-        for word in self.table.pure[library]:
-            allowed |= self.defined[word] if word in self.defined else {word}
+        words = self.table.pure[library]
+        libraries = [w for w in words if w in self.defined]
+        allowed = set(self.defined[library]).union(
+            *(self.defined[w] for w in libraries)
+        )
+        patterns = [w for w in words if w not in self.defined]
         return sorted(
             f"{library}/{o}: needs {s}"
-            for o, s in set(self.undefined[library])
+            for o, s in self.undefined[library]
             if s not in allowed
+            and not any(fnmatch.fnmatchcase(s, p) for p in patterns)
         )
 
 
 def main():
     table, nm = tidy.Table(sys.argv[1]), sys.argv[2]
     archives = dict(a.split("=", 1) for a in sys.argv[3:])
-    tap = tidy.Tap()
-    missing = [f"{lib} is called pure and was not given" for lib in table.pure
-               if lib not in archives]
-    tap.rule("every pure library is looked at", missing)
     p = Purity(table, nm, archives)
+    tap = tidy.Tap()
+    tap.rule("every pure library is looked at", p.missing())
     for library in archives:
         if library in table.pure:
             tap.rule(f"{library} calls nothing impure", p.problems(library))

@@ -133,6 +133,13 @@ PLANTED = [
      "int f(void)\n{\n    return rand();\n}\n", "base/must.c: needs rand"),
     ("purity", "a pure library that is not looked at", "layers.txt",
      TABLE + "pure kv : memcpy\n", "kv is called pure and was not given"),
+    ("purity", "a pure file that was renamed away", "layers.txt",
+     TABLE + "pure raft only : raft.c gone.c\n",
+     "raft/gone.c: is called pure and is not there"),
+    ("purity", "a pure file that calls an impure one", "layers.txt",
+     TABLE.replace("except : disk.c", "only : must.c").replace(
+         "pure raft : base", "pure raft : text"),
+     "raft/raft.c: needs must_fail"),
 ]
 
 

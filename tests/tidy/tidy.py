@@ -17,6 +17,7 @@ class Table:
         self.system = []
         self.pure = {}  # library -> allowed symbols
         self.pure_except = {}  # library -> sources that are not pure
+        self.pure_only = {}  # library -> the sources that are; else all
         self.banned = {}  # name -> why
         self.exempt = set()  # (file, name)
         with open(path) as lines:
@@ -39,6 +40,8 @@ class Table:
             self.system += words
         elif kind == "pure" and names[1:] == ["except"]:
             self.pure_except.setdefault(names[0], []).extend(words)
+        elif kind == "pure" and names[1:] == ["only"]:
+            self.pure_only.setdefault(names[0], []).extend(words)
         elif kind == "pure" and len(names) == 1:
             self.pure.setdefault(names[0], []).extend(words)
         elif kind == "banned" and len(names) == 1:
