@@ -1,0 +1,584 @@
+/* Commands of the interaction scripts, one function each. */
+
+#include "tests/raft/interaction.h"
+
+#include <strings.h>
+
+#include "base/must.h"
+#include "tests/raft/text.h"
+
+typedef bool command(struct interaction *in, const struct script_block *b);
+
+void interaction_fini(struct interaction *in)
+{
+    group_fini(&in->group);
+}
+
+/* ---- Arguments ---- */
+
+static const struct script_arg *find_arg(const struct script_block *b,
+                                         const char *key)
+{
+    for (size_t i = 0; i < b->args_count; i++) {
+        if (strcmp(b->args[i].key, key) == 0 && b->args[i].values_count > 0) {
+            return &b->args[i];
+        }
+    }
+    return NULL;
+}
+
+/* The arguments without values are member numbers: the first `max` of them,
+ * counted from 0. */
+static size_t read_members(const struct interaction *in,
+                           const struct script_block *b, size_t *members,
+                           size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->args_count && count < max; i++) {
+        if (b->args[i].values_count == 0) {
+            const uint64_t id = script_number(b->args[i].key);
+            must(id >= 1 && id <= in->group.count);
+            members[count++] = (size_t)id - 1;
+        }
+    }
+    return count;
+}
+
+static size_t first_member(const struct interaction *in,
+                           const struct script_block *b)
+{
+    size_t at = 0;
+    const size_t count = read_members(in, b, &at, 1);
+    must(count == 1);
+    return at;
+}
+
+static struct raft *first_raft(const struct interaction *in,
+                               const struct script_block *b)
+{
+    return in->group.members[first_member(in, b)]->raft;
+}
+
+/* ---- Making members ---- */
+
+struct new_members {
+    struct raft_config config;
+    struct raft_conf_sets conf;
+    uint64_t index;
+    const char *content;
+};
+
+static void add_ids(struct raft_ids *ids, const struct script_arg *arg)
+{
+    for (size_t i = 0; i < arg->values_count; i++) {
+        const bool added = raft_ids_add(ids, script_number(arg->values[i]));
+        must(added);
+    }
+}
+
+static bool read_option(struct interaction *in, struct new_members *n,
+                        const struct script_arg *arg)
+{
+    const char *key = arg->key;
+    const char *value = arg->values[0];
+    if (strcmp(key, "voters") == 0) {
+        add_ids(&n->conf.incoming, arg);
+    } else if (strcmp(key, "learners") == 0) {
+        add_ids(&n->conf.learners, arg);
+    } else if (strcmp(key, "index") == 0) {
+        n->index = script_number(value);
+        n->config.applied = n->index;
+    } else if (strcmp(key, "content") == 0) {
+        n->content = value;
+    } else if (strcmp(key, "inflight") == 0) {
+        n->config.max_inflight_messages = (uint32_t)script_number(value);
+    } else if (strcmp(key, "async-storage-writes") == 0) {
+        n->config.async_storage_writes = script_bool(value);
+    } else if (strcmp(key, "prevote") == 0) {
+        n->config.pre_vote = script_bool(value);
+    } else if (strcmp(key, "checkquorum") == 0) {
+        n->config.check_quorum = script_bool(value);
+    } else if (strcmp(key, "max-committed-size-per-ready") == 0) {
+        n->config.max_committed_size_per_ready = script_number(value);
+    } else if (strcmp(key, "disable-conf-change-validation") == 0) {
+        n->config.disable_conf_change_validation = script_bool(value);
+    } else if (strcmp(key, "step-down-on-removal") == 0) {
+        n->config.step_down_on_removal = script_bool(value);
+    } else if (strcmp(key, "read-only") == 0) {
+        const bool lease = strcmp(value, "lease-based") == 0;
+        if (!lease && strcmp(value, "safe") != 0) {
+            text_add(in->group.out, "invalid read-only option \"%s\"", value);
+            return false;
+        }
+        n->config.read_mode = lease ? RAFT_READ_LEASE : RAFT_READ_SAFE;
+    }
+    return true;
+}
+
+static bool add_nodes(struct interaction *in, const struct script_block *b)
+{
+    struct new_members n = {.config = {.election_ticks = 3,
+                                       .heartbeat_ticks = 1,
+                                       .max_size_per_message = RAFT_NO_LIMIT,
+                                       .max_inflight_messages = INT32_MAX}};
+    must(b->args_count > 0);
+    for (size_t i = 1; i < b->args_count; i++) {
+        if (b->args[i].values_count > 0 && !read_option(in, &n, &b->args[i])) {
+            return false;
+        }
+    }
+    const bool from_snapshot = n.index > 0 || n.content != NULL ||
+                               n.conf.incoming.count > 0 ||
+                               n.conf.learners.count > 0;
+    if (from_snapshot && n.index <= 1) {
+        text_add(in->group.out,
+                 "index must be specified as > 1 due to bootstrap");
+        return false;
+    }
+    const struct raft_conf_state conf = raft_conf_view(&n.conf);
+    struct payload *data =
+        n.content == NULL ? NULL : payload_copy_of(bytes_of(n.content));
+    struct raft_snapshot *snapshot =
+        raft_snapshot_new(n.index, n.index > 0 ? 1 : 0, &conf, data);
+    payload_drop(data);
+    bool added = true;
+    for (uint64_t i = script_number(b->args[0].key); i > 0 && added; i--) {
+        added = group_add(&in->group, &n.config, snapshot);
+    }
+    raft_snapshot_drop(snapshot);
+    return added;
+}
+
+/* ---- One call each ---- */
+
+static bool campaign(struct interaction *in, const struct script_block *b)
+{
+    raft_campaign(first_raft(in, b));
+    return true;
+}
+
+static bool forget_leader(struct interaction *in, const struct script_block *b)
+{
+    raft_forget_leader(first_raft(in, b));
+    return true;
+}
+
+static bool ok_or_error(struct interaction *in, enum status st)
+{
+    text_add(in->group.out, "%s", text_status(st));
+    return st == ST_OK;
+}
+
+static bool propose(struct interaction *in, const struct script_block *b)
+{
+    must(b->args_count == 2);
+    const char *text = b->args[1].key;
+    /* Numbers of members are the first argument, data the second: the data may
+     * look like a number. */
+    struct script_block only_first = *b;
+    only_first.args_count = 1;
+    struct raft *r = first_raft(in, &only_first);
+    struct payload *p = payload_copy_of(bytes_of(text));
+    const enum status st = raft_propose(r, &p, 1);
+    payload_drop(p);
+    return ok_or_error(in, st);
+}
+
+static bool read_conf_options(struct interaction *in,
+                              const struct script_block *b, bool *ret_v1,
+                              struct raft_conf_change *cc)
+{
+    static const char *const transitions[] = {"auto", "implicit", "explicit"};
+    const struct script_arg *arg = find_arg(b, "v1");
+    *ret_v1 = arg != NULL && script_bool(arg->values[0]);
+    arg = find_arg(b, "transition");
+    if (arg == NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < count_of(transitions); i++) {
+        if (strcmp(arg->values[0], transitions[i]) == 0) {
+            cc->transition = (enum raft_conf_transition)i;
+            return true;
+        }
+    }
+    text_add(in->group.out, "unknown transition %s", arg->values[0]);
+    return false;
+}
+
+static bool propose_conf_change(struct interaction *in,
+                                const struct script_block *b)
+{
+    bool v1 = false;
+    struct raft_conf_change cc = {.transition = RAFT_TRANSITION_AUTO};
+    if (!read_conf_options(in, b, &v1, &cc)) {
+        return false;
+    }
+    if (!text_read_changes(buf_bytes(&b->input), &cc)) {
+        text_add(in->group.out, "unknown input: %.*s", (int)b->input.size,
+                 (const char *)b->input.data);
+        return false;
+    }
+    if (v1 &&
+        (cc.changes_count != 1 || cc.transition != RAFT_TRANSITION_AUTO)) {
+        text_add(in->group.out, "v1 conf change can only have one operation "
+                                "and no transition");
+        return false;
+    }
+    return ok_or_error(
+        in, raft_propose_conf_change(
+                first_raft(in, b),
+                v1 ? RAFT_ENTRY_CONF_CHANGE : RAFT_ENTRY_CONF_CHANGE_V2, &cc));
+}
+
+static void tick(struct interaction *in, const struct script_block *b,
+                 bool election)
+{
+    struct group_member *m = in->group.members[first_member(in, b)];
+    uint32_t ticks =
+        election ? m->config.election_ticks : m->config.heartbeat_ticks;
+    while (ticks-- > 0) {
+        raft_tick(m->raft);
+        raft_check(m->raft);
+    }
+}
+
+static bool tick_election(struct interaction *in, const struct script_block *b)
+{
+    tick(in, b, true);
+    return true;
+}
+
+static bool tick_heartbeat(struct interaction *in, const struct script_block *b)
+{
+    tick(in, b, false);
+    return true;
+}
+
+static bool set_timeout(struct interaction *in, const struct script_block *b)
+{
+    const struct script_arg *arg = find_arg(b, "timeout");
+    must(arg != NULL);
+    first_raft(in, b)->election_timeout =
+        (uint32_t)script_number(arg->values[0]);
+    return true;
+}
+
+static bool transfer(struct interaction *in, const struct script_block *b)
+{
+    const struct script_arg *from = find_arg(b, "from");
+    const struct script_arg *to = find_arg(b, "to");
+    must(from != NULL && to != NULL);
+    const uint64_t id = script_number(from->values[0]);
+    must(id >= 1 && id <= in->group.count);
+    raft_transfer_leader(in->group.members[id - 1]->raft,
+                         script_number(to->values[0]));
+    return true;
+}
+
+static bool report_unreachable(struct interaction *in,
+                               const struct script_block *b)
+{
+    size_t members[2];
+    const size_t count = read_members(in, b, members, 2);
+    must(count == 2);
+    raft_report_unreachable(in->group.members[members[0]]->raft,
+                            members[1] + 1);
+    return true;
+}
+
+static bool send_snapshot(struct interaction *in, const struct script_block *b)
+{
+    size_t members[2];
+    const size_t count = read_members(in, b, members, 2);
+    must(count == 2);
+    const struct group_member *from = in->group.members[members[0]];
+    struct raft_status status;
+    raft_status(from->raft, &status);
+    struct raft_message m = {.type = RAFT_MSG_SNAPSHOT,
+                             .from = members[0] + 1,
+                             .to = members[1] + 1,
+                             .term = status.hard.term,
+                             .snapshot = raft_snapshot_hold(from->state)};
+    text_message_line(in->group.out, &m);
+    group_send(&in->group, &m);
+    return true;
+}
+
+static bool compact(struct interaction *in, const struct script_block *b)
+{
+    must(b->args_count == 2);
+    struct script_block only_first = *b;
+    only_first.args_count = 1;
+    const size_t at = first_member(in, &only_first);
+    const enum status st = raft_memory_storage_compact(
+        in->group.members[at]->memory, script_number(b->args[1].key));
+    if (st == ST_OK) {
+        group_print_log(&in->group, at);
+    }
+    return ok_or_error(in, st);
+}
+
+/* ---- Looking ---- */
+
+static bool raft_log_command(struct interaction *in,
+                             const struct script_block *b)
+{
+    group_print_log(&in->group, first_member(in, b));
+    return true;
+}
+
+static bool raft_state(struct interaction *in, const struct script_block *b)
+{
+    (void)b;
+    for (size_t i = 0; i < in->group.count; i++) {
+        const struct raft *r = in->group.members[i]->raft;
+        struct raft_status s;
+        raft_status(r, &s);
+        bool is_voter = false;
+        for (size_t j = 0; j < s.peers_count; j++) {
+            struct raft_peer_status peer;
+            raft_peer(r, j, &peer);
+            is_voter = is_voter || (peer.id == s.id && peer.is_voter);
+        }
+        text_add(in->group.out, "%llu: %s (%s) Term:%llu Lead:%llu\n",
+                 (unsigned long long)s.id, text_role(s.soft.role),
+                 is_voter ? "Voter" : "Non-Voter",
+                 (unsigned long long)s.hard.term,
+                 (unsigned long long)s.soft.leader);
+    }
+    return true;
+}
+
+static bool status(struct interaction *in, const struct script_block *b)
+{
+    const struct raft *r = first_raft(in, b);
+    struct raft_status s;
+    raft_status(r, &s);
+    for (size_t i = 0; i < s.peers_count && s.soft.role == RAFT_LEADER; i++) {
+        struct raft_peer_status peer;
+        raft_peer(r, i, &peer);
+        text_add(in->group.out, "%llu: ", (unsigned long long)peer.id);
+        text_progress(in->group.out, &peer);
+        text_add(in->group.out, "\n");
+    }
+    return true;
+}
+
+/* ---- Making progress ---- */
+
+typedef bool process(struct group *g, size_t at);
+
+/* One member: its output as it is.  Several: each under a heading. */
+static bool process_each(struct interaction *in, const struct script_block *b,
+                         process *what, const char *heading)
+{
+    struct buf *out = in->group.out;
+    size_t members[GROUP_MEMBERS_MAX];
+    const size_t count = read_members(in, b, members, GROUP_MEMBERS_MAX);
+    bool ok = true;
+    for (size_t i = 0; i < count && ok; i++) {
+        if (count > 1) {
+            text_add(out, "> %zu %s\n", members[i] + 1, heading);
+        }
+        const size_t from = out->size;
+        ok = what(&in->group, members[i]);
+        if (count > 1) {
+            text_indent(out, from);
+        }
+    }
+    return ok;
+}
+
+static bool process_ready(struct interaction *in, const struct script_block *b)
+{
+    return process_each(in, b, group_process_ready, "handling Ready");
+}
+
+static bool process_append(struct interaction *in, const struct script_block *b)
+{
+    return process_each(in, b, group_process_append,
+                        "processing append thread");
+}
+
+static bool process_apply(struct interaction *in, const struct script_block *b)
+{
+    return process_each(in, b, group_process_apply, "processing apply thread");
+}
+
+static bool deliver(struct interaction *in, const struct script_block *b)
+{
+    struct group_filter filter = {.any_type = true};
+    const struct script_arg *type = find_arg(b, "type");
+    for (int t = 0; t < RAFT_MSG_TYPES && type != NULL; t++) {
+        if (strcmp(raft_message_type_name((enum raft_message_type)t),
+                   type->values[0]) == 0) {
+            filter.type = (enum raft_message_type)t;
+            filter.any_type = false;
+        }
+    }
+    must(type == NULL || !filter.any_type);
+    size_t count = 0;
+    for (size_t i = 0; i < b->args_count; i++) {
+        const struct script_arg *arg = &b->args[i];
+        if (arg->values_count == 0) {
+            filter.to = script_number(arg->key);
+            filter.drop = false;
+            count += group_deliver(&in->group, filter);
+        } else if (strcmp(arg->key, "drop") == 0) {
+            for (size_t j = 0; j < arg->values_count; j++) {
+                filter.to = script_number(arg->values[j]);
+                filter.drop = true;
+                count += group_deliver(&in->group, filter);
+            }
+        }
+    }
+    if (count == 0) {
+        text_add(in->group.out, "no messages\n");
+    }
+    return true;
+}
+
+/* One kind of work of one member, under a heading.  False: an error. */
+static bool work(struct interaction *in, size_t at, process *what,
+                 const char *heading)
+{
+    struct buf *out = in->group.out;
+    text_add(out, "> %zu %s\n", at + 1, heading);
+    const size_t from = out->size;
+    const bool ok = what(&in->group, at);
+    text_indent(out, from);
+    return ok;
+}
+
+static bool deliver_all(struct group *g, size_t at)
+{
+    (void)group_deliver(g,
+                        (struct group_filter){.to = at + 1, .any_type = true});
+    return true;
+}
+
+static bool work_all(struct interaction *in, size_t at, bool appends)
+{
+    struct group_member *m = in->group.members[at];
+    struct group_queue *queue = appends ? &m->append_work : &m->apply_work;
+    struct buf *out = in->group.out;
+    if (queue->count == 0) {
+        return false;
+    }
+    text_add(out, "> %zu processing %s thread\n", at + 1,
+             appends ? "append" : "apply");
+    while (queue->count > 0) {
+        const size_t from = out->size;
+        if (appends) {
+            (void)group_process_append(&in->group, at);
+        } else {
+            (void)group_process_apply(&in->group, at);
+        }
+        text_indent(out, from);
+    }
+    return true;
+}
+
+/* One round; *ret_ok is set to false at an error.  False: nothing to do. */
+static bool stabilize_once(struct interaction *in, const size_t *members,
+                           size_t count, bool *ret_ok)
+{
+    struct group *g = &in->group;
+    bool worked = false;
+    for (size_t i = 0; i < count; i++) {
+        if (raft_has_ready(g->members[members[i]]->raft)) {
+            worked = true;
+            if (!work(in, members[i], group_process_ready, "handling Ready")) {
+                *ret_ok = false;
+                return false;
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (group_has_messages(g, members[i] + 1)) {
+            worked = true;
+            (void)work(in, members[i], deliver_all, "receiving messages");
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        worked = work_all(in, members[i], true) || worked;
+    }
+    for (size_t i = 0; i < count; i++) {
+        worked = work_all(in, members[i], false) || worked;
+    }
+    return worked;
+}
+
+static bool is_none(const char *level)
+{
+    return strcasecmp(level, "none") == 0;
+}
+
+static bool stabilize(struct interaction *in, const struct script_block *b)
+{
+    size_t members[GROUP_MEMBERS_MAX];
+    size_t count = read_members(in, b, members, GROUP_MEMBERS_MAX);
+    if (count == 0) {
+        for (; count < in->group.count; count++) {
+            members[count] = count;
+        }
+    }
+    const struct script_arg *level = find_arg(b, "log-level");
+    const size_t from = in->group.out->size;
+    bool ok = true;
+    while (stabilize_once(in, members, count, &ok)) {
+    }
+    if (level != NULL && is_none(level->values[0]) && ok) {
+        buf_resize(in->group.out, from);
+    }
+    return ok;
+}
+
+static bool log_level(struct interaction *in, const struct script_block *b)
+{
+    must(b->args_count == 1);
+    in->quiet = is_none(b->args[0].key);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    command *run;
+} commands[] = {{"add-nodes", add_nodes},
+                {"campaign", campaign},
+                {"compact", compact},
+                {"deliver-msgs", deliver},
+                {"forget-leader", forget_leader},
+                {"log-level", log_level},
+                {"process-append-thread", process_append},
+                {"process-apply-thread", process_apply},
+                {"process-ready", process_ready},
+                {"propose", propose},
+                {"propose-conf-change", propose_conf_change},
+                {"raft-log", raft_log_command},
+                {"raft-state", raft_state},
+                {"report-unreachable", report_unreachable},
+                {"send-snapshot", send_snapshot},
+                {"set-randomized-election-timeout", set_timeout},
+                {"stabilize", stabilize},
+                {"status", status},
+                {"tick-election", tick_election},
+                {"tick-heartbeat", tick_heartbeat},
+                {"transfer-leadership", transfer}};
+
+void interaction_run(void *context, const struct script_block *block,
+                     struct buf *output)
+{
+    struct interaction *in = context;
+    in->group.out = output;
+    for (size_t i = 0; i < count_of(commands); i++) {
+        if (strcmp(commands[i].name, block->name) == 0) {
+            const bool ok = commands[i].run(in, block);
+            if (ok && in->quiet) {
+                buf_clear(output);
+            }
+            return;
+        }
+    }
+    text_add(output, "unknown command");
+}

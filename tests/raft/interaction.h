@@ -1,0 +1,18 @@
+/* The commands of the interaction scripts. */
+#ifndef TESTS_RAFT_INTERACTION_H
+#define TESTS_RAFT_INTERACTION_H
+
+#include "tests/raft/group.h"
+#include "tests/raft/script.h"
+
+struct interaction {
+    struct group group;
+    bool quiet; /* log-level none: commands print nothing but errors */
+};
+
+void interaction_fini(struct interaction *in);
+/* A script_run; context is a struct interaction. */
+void interaction_run(void *context, const struct script_block *block,
+                     struct buf *output);
+
+#endif
