@@ -98,9 +98,9 @@ class Checker:
         for path in self.files:
             homes_here = self._homes_of(path)
             for line, kind, header in self.includes[path]:
-                if kind != "<" or self.table.is_system(header):
-                    continue
                 homes = self.table.home_of(header)
+                if homes is None and (kind == '"' or self.table.is_system(header)):
+                    continue
                 if homes is None:
                     problems.append(
                         f"{path}:{line}: <{header}> is in no line of layers.txt"

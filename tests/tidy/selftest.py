@@ -22,6 +22,7 @@ folder store : base kv
 library store : lmdb.h
 library fs node : fuse.h fuse3/*
 library tests : cmocka.h
+library base wal : base/log.h
 system : string.h stdint.h sys/*
 pure raft : base memcpy
 pure base : abort
@@ -89,6 +90,8 @@ PLANTED = [
      "#include <cmocka.h>\n", "<cmocka.h> has its home in tests"),
     ("includes", "a library nobody decided on", "base/a.c",
      "#include <curl/curl.h>\n", "<curl/curl.h> is in no line"),
+    ("includes", "a header of ours away from home", "store/a.c",
+     '#include "base/log.h"\n', 'store/a.c:1: <base/log.h> has its home in base'),
     ("includes", "two files in a ring", "raft/types.h",
      header("raft/types.h", '#include "raft/internal.h"'),
      "raft/internal.h -> raft/types.h -> raft/internal.h"),
