@@ -368,13 +368,12 @@ static enum status take_lock(struct posix_disk *d, struct fault *reterr)
                          "another directory",
                          d->path, pid);
     }
+    /* On a full disk the lock holds all the same; then only the name of its
+     * holder is missing. */
     char text[24];
     const int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(d->lock_fd, 0) < 0 ||
-        pwrite(d->lock_fd, text, (size_t)size, 0) != size) {
-        /* On a full disk the lock holds all the same; only the name of its
-         * holder is missing. */
-        return ST_OK;
+    if (ftruncate(d->lock_fd, 0) == 0) {
+        (void)!pwrite(d->lock_fd, text, (size_t)size, 0);
     }
     return ST_OK;
 }
