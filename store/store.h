@@ -35,7 +35,7 @@ struct store_options {
 void store_options_default(struct store_options *ret);
 
 /* Opens the store in `path` (a directory, made when missing).
- *   ST_INVALID  it holds something else;  ST_CORRUPT;  ST_BUSY;  ST_IO        */
+ *   ST_INVALID  it holds something else;  ST_CORRUPT;  ST_BUSY;  ST_IO */
 enum status store_open(const char *path, const struct store_options *options,
                        struct store **ret, struct fault *reterr) MUST_USE;
 /* Without flushing; the log has what is missing. NULL is fine. */
@@ -65,7 +65,8 @@ void store_encode_compact(const struct store_stamp *stamp, int64_t revision,
                           struct buf *to);
 
 /* Refuses what can never be applied, before it is proposed: empty keys, too
- * many operations, duplicate keys, depth, size. etcd's checks in etcd's order. */
+ * many operations, duplicate keys, depth, size. etcd's checks in etcd's order.
+ */
 enum status store_check_txn(const struct store *s,
                             const struct kv_txn_spec *txn) MUST_USE;
 
@@ -73,9 +74,9 @@ enum status store_check_txn(const struct store *s,
 
 struct store_outcome {
     struct store_stamp stamp;
-    enum status status; /* the command's own outcome: ST_COMPACTED, ... */
-    struct kv_header header;          /* revision and nothing else filled in */
-    const struct kv_txn_result *txn;  /* NULL for other commands */
+    enum status status;      /* the command's own outcome: ST_COMPACTED, ... */
+    struct kv_header header; /* revision and nothing else filled in */
+    const struct kv_txn_result *txn; /* NULL for other commands */
 };
 
 /* Applies the entry at `index`: exactly the next one. An empty command (a new
@@ -122,7 +123,8 @@ enum status store_range(struct store *s, const struct kv_range_spec *spec,
 enum status store_read_txn(struct store *s, const struct kv_txn_spec *txn,
                            struct store_results *r, struct kv_txn_result *ret,
                            struct fault *reterr) MUST_USE;
-/* True when every operation, at every depth and in both branches, is a range. */
+/* True when every operation, at every depth and in both branches, is a range.
+ */
 bool store_txn_is_read(const struct kv_txn_spec *txn);
 
 /* --- memtable to LMDB --- */
@@ -132,7 +134,8 @@ struct store_flush;
  * Loop thread. */
 struct store_flush *store_flush_begin(struct store *s);
 /* Store thread; touches nothing but the frozen memtable and LMDB. */
-enum status store_flush_run(struct store_flush *f, struct fault *reterr) MUST_USE;
+enum status store_flush_run(struct store_flush *f,
+                            struct fault *reterr) MUST_USE;
 /* Loop thread, after a run that succeeded: the view moves on and the frozen
  * memtable goes. */
 enum status store_flush_end(struct store *s, struct store_flush *f,

@@ -1,0 +1,23 @@
+/* Commands: the payload of a log entry, as bytes (docs/FORMATS.md). */
+#ifndef STORE_COMMAND_H
+#define STORE_COMMAND_H
+
+#include "store/arena.h"
+#include "store/store.h"
+
+enum command_type { COMMAND_TXN = 1, COMMAND_COMPACT = 2 };
+
+struct command {
+    enum command_type type;
+    struct store_stamp stamp;
+    struct kv_txn_spec txn;
+    int64_t compact_revision;
+};
+
+/* Decodes into the arena; bytes are borrowed from `from`.  What comes back is
+ * well formed but not checked: see check_txn().
+ *   ST_CORRUPT  anything else than what the encoder writes */
+enum status command_decode(struct bytes from, struct arena *a,
+                           struct command *ret) MUST_USE;
+
+#endif

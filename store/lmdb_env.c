@@ -1,0 +1,195 @@
+/* The LMDB environment.
+ *
+ * Flags: NOTLS, since the loop's read transaction must not be tied to the
+ * thread's slot while the store thread writes; NORDAHEAD, since gets of a store
+ * larger than memory are random.  Commits are synced (the default): a commit
+ * without sync can leave the file corrupt after power loss.  LMDB's own lock
+ * file stays in use: it is what keeps pages of our read view from being reused.
+ */
+
+#include "store/lmdb_env.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "base/must.h"
+
+static const char *const tree_names[TREES_COUNT] = {
+    [TREE_CURRENT] = "current",
+    [TREE_HISTORY] = "history",
+    [TREE_EVENTS] = "events",
+    [TREE_DIRS] = "dirs",
+};
+
+enum status lmdb_fault(struct fault *reterr, int error, const char *doing)
+{
+    must(error != MDB_SUCCESS);
+    enum status st = ST_IO;
+    if (error == MDB_MAP_FULL || error == ENOSPC || error == EDQUOT) {
+        st = ST_NO_SPACE;
+    } else if (error == MDB_CORRUPTED || error == MDB_PAGE_NOTFOUND ||
+               error == MDB_INVALID || error == MDB_VERSION_MISMATCH ||
+               error == MDB_CURSOR_FULL || error == MDB_INCOMPATIBLE ||
+               error == MDB_BAD_VALSIZE) {
+        st = ST_CORRUPT;
+    } else if (error == EACCES || error == EPERM) {
+        st = ST_DENIED;
+    }
+    return fault_set(reterr, st, "cannot %s: %s", doing, mdb_strerror(error));
+}
+
+/* LMDB calls this when its own consistency checks fail, which a damaged file
+ * can bring about: the process stops rather than serve what it finds. */
+static void stop_on_assert(MDB_env *env __attribute__((unused)),
+                           const char *message)
+{
+    must_fail("lmdb", 0, message);
+}
+
+/* Opens all databases, or makes them; counts those that are not there. */
+static int open_all(struct lmdb_env *e, MDB_txn *txn, unsigned flags,
+                    int *ret_missing)
+{
+    *ret_missing = 0;
+    for (int id = 0; id <= TREES_COUNT; id++) {
+        const bool is_meta = id == TREES_COUNT;
+        const int rc = mdb_dbi_open(txn, is_meta ? "meta" : tree_names[id],
+                                    flags, is_meta ? &e->meta : &e->trees[id]);
+        if (rc == MDB_NOTFOUND) {
+            (*ret_missing)++;
+        } else if (rc != MDB_SUCCESS) {
+            return rc;
+        }
+    }
+    return MDB_SUCCESS;
+}
+
+static enum status make_databases(struct lmdb_env *e, struct fault *reterr)
+{
+    MDB_txn *txn = NULL;
+    int missing;
+    int rc = mdb_txn_begin(e->env, NULL, 0, &txn);
+    if (rc != MDB_SUCCESS) {
+        return lmdb_fault(reterr, rc, "begin a transaction in the store");
+    }
+    rc = open_all(e, txn, MDB_CREATE, &missing);
+    if (rc != MDB_SUCCESS) {
+        mdb_txn_abort(txn);
+        return lmdb_fault(reterr, rc, "create the store's databases");
+    }
+    rc = mdb_txn_commit(txn);
+    return rc == MDB_SUCCESS
+               ? ST_OK
+               : lmdb_fault(reterr, rc, "create the store's databases");
+}
+
+/* Databases are made only in a file that has none: in a damaged file whose
+ * list of databases cannot be read, nothing must be made up for them. */
+static enum status open_databases(struct lmdb_env *e, struct fault *reterr)
+{
+    MDB_txn *txn = NULL;
+    MDB_dbi root;
+    MDB_stat stat = {0};
+    int missing = 0;
+    int rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn);
+    if (rc != MDB_SUCCESS) {
+        return lmdb_fault(reterr, rc, "begin a transaction in the store");
+    }
+    rc = open_all(e, txn, 0, &missing);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_dbi_open(txn, NULL, 0, &root);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_stat(txn, root, &stat);
+    }
+    if (rc != MDB_SUCCESS) {
+        mdb_txn_abort(txn);
+        return lmdb_fault(reterr, rc, "open the store's databases");
+    }
+    e->page_size = stat.ms_psize;
+    rc = mdb_txn_commit(txn); /* keeps the handles */
+    if (rc != MDB_SUCCESS) {
+        return lmdb_fault(reterr, rc, "open the store's databases");
+    }
+    if (missing == TREES_COUNT + 1 && stat.ms_entries == 0) {
+        return make_databases(e, reterr);
+    }
+    if (missing > 0 || stat.ms_entries != TREES_COUNT + 1) {
+        return fault_set(reterr, stat.ms_entries == 0 ? ST_CORRUPT : ST_INVALID,
+                         "the LMDB file in the store's directory is not a "
+                         "store of this program, or is damaged: %d of its %d "
+                         "databases are missing",
+                         missing, TREES_COUNT + 1);
+    }
+    return ST_OK;
+}
+
+enum status lmdb_env_open(struct lmdb_env *e, const char *path,
+                          uint64_t map_size, struct fault *reterr)
+{
+    *e = (struct lmdb_env){0};
+    int rc = mdb_env_create(&e->env);
+    if (rc != MDB_SUCCESS) {
+        e->env = NULL;
+        return lmdb_fault(reterr, rc, "set up LMDB");
+    }
+    rc = mdb_env_set_assert(e->env, stop_on_assert);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_env_set_mapsize(e->env, map_size);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_env_set_maxdbs(e->env, TREES_COUNT + 1);
+    }
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_env_open(e->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+    }
+    if (rc != MDB_SUCCESS) {
+        lmdb_env_close(e);
+        return lmdb_fault(reterr, rc, "open the store's file (data.mdb)");
+    }
+    /* Slots of readers that a crash left behind would pin pages for ever; the
+     * directory is ours alone, so every one of them is stale. */
+    int stale = 0;
+    (void)mdb_reader_check(e->env, &stale); /* best effort */
+    const enum status st = open_databases(e, reterr);
+    if (st != ST_OK) {
+        lmdb_env_close(e);
+    }
+    return st;
+}
+
+void lmdb_env_close(struct lmdb_env *e)
+{
+    if (e->env != NULL) {
+        mdb_env_close(e->env);
+    }
+    *e = (struct lmdb_env){0};
+}
+
+static uint64_t pages_of(MDB_txn *txn, MDB_dbi dbi)
+{
+    MDB_stat stat;
+    if (mdb_stat(txn, dbi, &stat) != MDB_SUCCESS) {
+        return 0;
+    }
+    return stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+}
+
+uint64_t lmdb_env_used_bytes(const struct lmdb_env *e, MDB_txn *txn)
+{
+    uint64_t pages = 2; /* the two meta pages */
+    for (int id = 0; id < TREES_COUNT; id++) {
+        pages += pages_of(txn, e->trees[id]);
+    }
+    pages += pages_of(txn, e->meta) + 1; /* and the list of databases */
+    return pages * e->page_size;
+}
+
+uint64_t lmdb_env_file_bytes(const struct lmdb_env *e)
+{
+    MDB_envinfo info;
+    if (mdb_env_info(e->env, &info) != MDB_SUCCESS) {
+        return 0;
+    }
+    return ((uint64_t)info.me_last_pgno + 1) * e->page_size;
+}
