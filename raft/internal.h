@@ -48,6 +48,7 @@ struct raft {
     enum raft_role role;
     uint64_t leader;
     bool is_learner;
+    uint64_t conf_index; /* the configuration in force is as of this entry */
 
     uint64_t transfer_to; /* leader: the heir (section 3.10) */
     /* Leader: no change of the configuration may be proposed before this index

@@ -53,25 +53,23 @@ void raft_maybe_leave_joint(struct raft *r)
     (void)!raft_propose_entries(r, &leave, 1);
 }
 
-enum status raft_apply_conf_change(struct raft *r,
+enum status raft_apply_conf_change(struct raft *r, uint64_t index,
                                    const struct raft_conf_change *cc,
                                    struct raft_conf_state *ret_conf)
 {
     struct raft_conf_step step;
-    switch (raft_conf_step_by(&r->members.conf, cc, &step)) {
-    case RAFT_CONF_OK:
-        break;
-    case RAFT_CONF_TOO_MANY_MEMBERS:
-        return ST_TOO_MANY;
-    case RAFT_CONF_ALREADY_JOINT:
-    case RAFT_CONF_NOT_JOINT:
-    case RAFT_CONF_SIMPLE_IN_JOINT:
-    case RAFT_CONF_JOINT_WITHOUT_VOTERS:
-    case RAFT_CONF_NO_VOTERS_LEFT:
-    case RAFT_CONF_MORE_THAN_ONE_VOTER:
-        return ST_INVALID;
+    if (index > r->conf_index) {
+        const enum raft_conf_refusal why =
+            raft_conf_step_by(&r->members.conf, cc, &step);
+        if (why == RAFT_CONF_TOO_MANY_MEMBERS) {
+            return ST_TOO_MANY;
+        }
+        if (why != RAFT_CONF_OK) {
+            return ST_INVALID;
+        }
+        r->conf_index = index;
+        raft_switch_conf(r, &step.sets, &step.replaced);
     }
-    raft_switch_conf(r, &step.sets, &step.replaced);
     if (ret_conf != NULL) {
         raft_conf(r, ret_conf);
     }

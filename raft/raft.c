@@ -86,6 +86,7 @@ static MUST_USE enum status start(struct raft *r)
     if (st != ST_OK) {
         return st;
     }
+    r->conf_index = r->log.applied;
     raft_become_follower(r, r->term, RAFT_NONE);
     r->out.hard = raft_hard_state(r);
     r->out.soft = raft_soft_state(r);

@@ -154,6 +154,7 @@ void raft_tick(struct raft *r);
 /* A message arrived, or a response of a storage write is due.
  *
  *   ST_NOT_FOUND   a response from somebody who is no member: ignored
+ *                  (never for this member's own ones)
  *   ST_INVALID     malformed, or local but not from this host: ignored
  *   ST_NO_LEADER, ST_NOT_LEADER, ST_TOO_MANY  as raft_propose()
  *   ST_CORRUPT     the peer contradicts what is committed here; nothing was
@@ -175,13 +176,14 @@ enum status
 raft_propose_conf_change(struct raft *r, enum raft_entry_type type,
                          const struct raft_conf_change *cc) MUST_USE;
 /* Must be called for every committed entry that changes the configuration,
- * when it is applied; to refuse one, with changes of RAFT_NONE.  ret_conf (may
- * be NULL) is what to store with the applied index; borrowed until the next
- * call.
+ * when it is applied; to refuse one, with changes of RAFT_NONE.  index is the
+ * entry's: one that a received snapshot has overtaken, or that was applied
+ * before, changes nothing.  ret_conf (may be NULL) is what to store with the
+ * applied index; borrowed until the next call.
  *
  *   ST_INVALID   not possible in the present configuration: nothing changed
  *   ST_TOO_MANY  more than RAFT_MEMBERS_MAX                                */
-enum status raft_apply_conf_change(struct raft *r,
+enum status raft_apply_conf_change(struct raft *r, uint64_t index,
                                    const struct raft_conf_change *cc,
                                    struct raft_conf_state *ret_conf) MUST_USE;
 

@@ -143,7 +143,7 @@ enum status raft_validate(const struct raft *r, const struct raft_message *m)
         !body_is_good(m)) {
         return ST_INVALID;
     }
-    if (is_response(m->type) &&
+    if (is_response(m->type) && m->from != r->id &&
         raft_members_find(&r->members, m->from) == NULL) {
         return ST_NOT_FOUND;
     }
