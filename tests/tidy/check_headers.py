@@ -20,7 +20,8 @@ def compile_alone(root, compiler, header):
         + ["-x", "c", "-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only"]
         + ["-Wall", "-Wextra", "-Wpedantic", "-Wstrict-prototypes", "-Werror"]
         + ["-I", root, "-"],
-        input=line + line,
+        # A file of macros alone is no translation unit; with this it is one.
+        input=line + line + "extern int tidy_end;\n",
         capture_output=True,
         text=True,
         check=False,

@@ -53,10 +53,12 @@ TREE = {
     '#include "store/store.h"\n */\n'
     'const char *text(void);\nconst char *text(void)\n{\n'
     '    must_fail();\n    return "time(0) strcpy(";\n}\n',
+    "raft/macros.h": header("raft/macros.h", "#define RAFT_NONE 0"),
     "wal/wal.c": '#include "raft/types.h"\n',
     "store/store.c": '#include <lmdb.h>\n#include "base/must.h"\n',
     "tests/lib/test.c": "#include <cmocka.h>\nlong seed = time(0);\n",
-    "tests/raft/a_test.c": '#include "raft/internal.h"\n',
+    "tests/raft/a_test.c": '#include "raft/internal.h"\n#include "rig.h"\n',
+    "tests/raft/rig.h": header("tests/raft/rig.h", ""),
     "tests/real/whole.c": "#include <lmdb.h>\n#include <fuse3/fuse.h>\n",
 }
 
@@ -80,6 +82,8 @@ PLANTED = [
      '#include "types.h"\n', "types.h is not written from the root"),
     ("includes", "a file that is not there", "raft/a.c",
      '#include "raft/gone.h"\n', "raft/gone.h does not exist"),
+    ("includes", "a bare name that is not beside the test", "tests/raft/b_test.c",
+     '#include "base.h"\n', "base.h is not written from the root"),
     ("includes", "another folder's private header", "tests/wal/a_test.c",
      '#include "raft/internal.h"\n', "raft/internal.h is private to raft/"),
     ("includes", "a library away from home", "raft/a.c",
