@@ -23,7 +23,12 @@
 struct fs;
 
 enum fs_consistency { FS_LINEARIZABLE, FS_SERIALIZABLE };
-enum fs_events { FS_EVENTS_AUTO, FS_EVENTS_WRITE, FS_EVENTS_RENAME, FS_EVENTS_OFF };
+enum fs_events {
+    FS_EVENTS_AUTO,
+    FS_EVENTS_WRITE,
+    FS_EVENTS_RENAME,
+    FS_EVENTS_OFF
+};
 
 struct fs_options {
     struct bytes prefix; /* keys shown; "/" by default; ends in '/' */

@@ -1,0 +1,110 @@
+/* Parked requests: what the kernel asked and still waits for.
+ *
+ * A call begins with fs_call_begin() and ends with exactly one of the replies
+ * below, after which it is gone.  In between it asks the store, one question at
+ * a time, or waits for another call; it never blocks.  When its time is over it
+ * ends with ETIMEDOUT, when it is interrupted with EINTR.
+ */
+#ifndef FS_CALL_H
+#define FS_CALL_H
+
+#include "fs/inode.h"
+
+struct fs_handle;
+struct fs_listing;
+
+/* A name in a directory, with the ranges that say what it is. */
+struct fs_target {
+    struct fs_node *parent; /* held */
+    enum { FS_TARGET_KEY, FS_TARGET_VALUE, FS_TARGET_DIRECTORY } kind;
+    struct buf key;   /* of the file; unused for DIRECTORY */
+    struct buf below; /* beginning of the keys of the directory; for KEY and
+                         DIRECTORY */
+    struct buf end;   /* of that range */
+};
+
+/* How a call may end early. */
+enum fs_call_kind {
+    FS_CALL_READS,  /* any signal ends it */
+    FS_CALL_WRITES, /* a deadly signal does; no leader is EROFS */
+    FS_CALL_CLOSES  /* nothing but its deadline does */
+};
+
+struct fs_call {
+    struct fs *fs;
+    fuse_req_t req;
+    struct list link;
+    struct fs_timer deadline;
+    int64_t deadline_ns;
+    enum fs_call_kind kind;
+
+    /* Waiting: for the store (next), or in somebody's list (waiting). */
+    bool asked;
+    bool interrupted;
+    enum status early; /* why it ends early; ST_OK: it does not */
+    void (*next)(struct fs_call *c);
+    struct list waiting;
+    struct kv_range range;
+    struct kv_txn txn;
+    bool asked_txn;
+
+    /* What it is about: for its handler to use. */
+    struct fs_node *node; /* held */
+    struct fs_handle *handle;
+    struct fs_target target, other;
+    struct fs_node *locked[2]; /* whose kernel locks it keeps */
+    bool renames;              /* counted in fs->renames_parked */
+    struct fuse_file_info file;
+    size_t size;
+    off_t offset;
+    int flags;
+    mode_t mode;
+    struct stat attr;
+    struct buf data;
+    char name[256];
+    struct kv_compare compares[6];
+    struct kv_op success[6], failure[6];
+};
+
+/* NULL: EAGAIN has been replied, there are too many. */
+struct fs_call *fs_call_begin(struct fs *fs, fuse_req_t req,
+                              enum fs_call_kind kind);
+
+/* Asks the store; `next` is called with the answer in c->range or c->txn, and
+ * has to look at its call.status first.  The request is cleared before it is
+ * filled in by the caller, with these: */
+struct kv_range_spec *fs_call_range(struct fs_call *c);
+struct kv_txn_spec *fs_call_txn(struct fs_call *c);
+void fs_call_ask(struct fs_call *c, void (*next)(struct fs_call *c));
+/* The answer's status, and the revision it was given at. */
+enum status fs_call_status(const struct fs_call *c);
+int64_t fs_call_revision(const struct fs_call *c);
+
+/* Waits in a list until fs_call_wake() takes it out. */
+void fs_call_wait(struct fs_call *c, struct list *in,
+                  void (*next)(struct fs_call *c));
+/* Goes on with all calls of the list, in order. */
+void fs_call_wake(struct list *waiters);
+void fs_call_wake_one(struct fs_call *c);
+
+/* This call holds the directory's (or file's) lock in the kernel. */
+void fs_call_locks(struct fs_call *c, struct fs_node *n);
+void fs_call_hold_node(struct fs_call *c, struct fs_node *n);
+
+/* Replies. */
+void fs_reply_status(struct fs_call *c, enum status st);
+void fs_reply_errno(struct fs_call *c, int error);
+void fs_reply_entry(struct fs_call *c, struct fs_node *n);
+void fs_reply_attr(struct fs_call *c, const struct stat *attr);
+void fs_reply_write(struct fs_call *c, size_t size);
+void fs_reply_bytes(struct fs_call *c, struct bytes b);
+/* The handle is given up when the kernel no longer wants it. */
+void fs_reply_open(struct fs_call *c, struct fs_handle *h);
+void fs_reply_opendir(struct fs_call *c, struct fs_listing *l);
+void fs_reply_create(struct fs_call *c, struct fs_node *n, struct fs_handle *h);
+
+/* Answers and forgets everything that is parked. */
+void fs_calls_abandon(struct fs *fs);
+void fs_calls_fini(struct fs *fs);
+
+#endif

@@ -1,0 +1,22 @@
+/* Changes: what the store's watch says, and what this mount did itself. */
+#ifndef FS_EVENTS_H
+#define FS_EVENTS_H
+
+#include "fs/handle.h"
+
+void fs_events_init(struct fs *fs);
+void fs_events_fini(struct fs *fs);
+
+/* This mount's own call made this revision: its VFS call has produced the
+ * events.  Directories below `made` and `moved` (empty: none) came and went by
+ * that call too; all others did not. */
+void fs_events_own(struct fs *fs, int64_t revision, struct bytes made,
+                   struct bytes moved);
+
+/* A draft has been published. */
+void fs_events_published(struct fs *fs, struct fs_node *n,
+                         enum fs_publish_cause cause);
+/* The kernel's idea of the file's size may be an unpublished one. */
+void fs_events_refresh(struct fs *fs, struct fs_node *n);
+
+#endif

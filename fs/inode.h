@@ -1,0 +1,95 @@
+/* The inode table: what the kernel's node numbers stand for.
+ *
+ * A file is known by the identity of its key's life (kv_item.ino) and follows
+ * it through renames; a directory by the beginning of its keys.  A node number
+ * is the identity where that is free, so that it is the inode number too; only
+ * files that were created here and not yet published have a provisional one,
+ * and keep it as node number for as long as the kernel knows them.
+ */
+#ifndef FS_INODE_H
+#define FS_INODE_H
+
+#include "fs/internal.h"
+
+struct fs_node {
+    /* private to inode.c */
+    struct hmap_node by_id, by_ino;
+    struct omap_node by_key;
+    struct buf name;  /* 'd' or 'f', and the key */
+    uint64_t lookups; /* what the kernel will forget */
+    uint32_t holds;   /* ours: calls, handles */
+
+    /* read-only elsewhere */
+    uint64_t id;
+    uint64_t ino; /* the identity; 0 while pending */
+    bool directory;
+    bool gone;    /* the key's life has ended; unlinked */
+    bool pending; /* created here, never published */
+
+    /* What is known of the key, as of `revision`. */
+    int64_t revision;
+    int64_t create_revision, mod_revision;
+    int64_t mtime_ns;
+    uint64_t size;
+
+    uint32_t mutations_parked; /* that hold its lock in the kernel */
+    uint32_t closing;          /* publications after the last close */
+    bool refresh_queued;       /* a stat by a helper is under way */
+    struct list handles;       /* open ones, oldest first */
+    struct list waiters;       /* calls, until `closing` is 0 */
+    struct list pending_link;
+};
+
+void fs_nodes_init(struct fs *fs);
+void fs_nodes_fini(struct fs *fs);
+
+/* NULL when there is none: an answer of ESTALE. */
+struct fs_node *fs_node_of(struct fs *fs, fuse_ino_t id);
+/* The key's file, or the directory with that beginning; NULL when unknown. */
+struct fs_node *fs_node_find(struct fs *fs, bool directory, struct bytes key);
+struct fs_node *fs_node_find_ino(struct fs *fs, uint64_t ino);
+
+static inline struct bytes fs_node_key(const struct fs_node *n)
+{
+    return bytes_after(buf_bytes(&n->name), 1);
+}
+
+/* The file that an answer as of `revision` shows under item->key, made when it
+ * was unknown.  What is known of it is brought up to date. */
+struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
+                                int64_t revision);
+/* The directory; item is its group, or NULL where the store knows none. */
+struct fs_node *fs_node_of_directory(struct fs *fs, struct bytes beginning,
+                                     const struct kv_item *item);
+/* A new pending file. */
+struct fs_node *fs_node_create(struct fs *fs, struct bytes key);
+/* The pending file has been published as this item; or, was found to exist. */
+void fs_node_publish(struct fs *fs, struct fs_node *n,
+                     const struct kv_item *item, int64_t revision);
+/* Takes in what an answer says about the node's own life. */
+void fs_node_update(struct fs *fs, struct fs_node *n,
+                    const struct kv_item *item, int64_t revision);
+
+/* Its life has ended: the name is free for another. */
+void fs_node_end(struct fs *fs, struct fs_node *n, int64_t revision);
+/* The file, or the directory with all below it, has a new name. Whatever had
+ * that name before ends. */
+void fs_node_move(struct fs *fs, struct fs_node *n, struct bytes key,
+                  int64_t revision);
+void fs_nodes_move_below(struct fs *fs, struct bytes from, struct bytes to,
+                         int64_t revision);
+
+static inline struct fs_node *fs_node_hold(struct fs_node *n)
+{
+    n->holds++;
+    return n;
+}
+void fs_node_drop(struct fs *fs, struct fs_node *n); /* NULL is fine */
+void fs_node_forget(struct fs *fs, fuse_ino_t id, uint64_t lookups);
+
+/* The identity shown for an item without one of the store's. */
+uint64_t fs_ino_of(const struct kv_item *item);
+uint64_t fs_ino_of_directory(struct bytes beginning,
+                             const struct kv_item *item);
+
+#endif

@@ -1,0 +1,309 @@
+/* OPEN, CREATE and MKNOD.
+ *
+ * Opening pins one committed revision.  Creating makes the name visible on this
+ * mount at once; the key is committed with the first publication, except with
+ * O_EXCL, where the one who commits it is the winner.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "fs/attr.h"
+#include "fs/events.h"
+#include "fs/handle.h"
+#include "fs/handlers.h"
+#include "fs/target.h"
+
+static bool is_for_writing(int flags)
+{
+    return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+}
+
+/* A handle on c->node, which has this value (NULL: none yet). */
+static struct fs_handle *open_handle(struct fs_call *c, struct fs_node *n,
+                                     const struct kv_item *item)
+{
+    struct fs_handle *h = fs_handle_new(c, n);
+    if (item != NULL) {
+        h->pinned_revision = item->mod_revision;
+        if (item->value.size > 0) {
+            h->pinned = payload_copy_of(item->value);
+        }
+    }
+    if ((c->flags & O_TRUNC) != 0 && h->writes) {
+        payload_drop(h->pinned);
+        h->pinned = NULL;
+        if (item != NULL && item->value_size > 0) {
+            fs_handle_edit(h);
+            fs_draft_truncate(&h->draft, 0);
+        }
+        fs_events_refresh(c->fs, n);
+    }
+    return h;
+}
+
+static int may_open(const struct fs *fs, const struct fs_node *n,
+                    const struct fs_asker *who, int flags)
+{
+    const int access = flags & O_ACCMODE;
+    const int want =
+        (access != O_WRONLY ? R_OK : 0) | (is_for_writing(flags) ? W_OK : 0);
+    /* The kernel opens programs to run them: execution is enough. */
+    if (!fs_may(fs, n, who, want) &&
+        !(access == O_RDONLY && fs_may(fs, n, who, X_OK))) {
+        return EACCES;
+    }
+    return 0;
+}
+
+static void opened(struct fs_call *c)
+{
+    struct fs_node *n = c->node;
+    const struct kv_range_result *r = &c->range.result;
+    if (fs_call_status(c) != ST_OK) {
+        fs_reply_status(c, fs_call_status(c));
+        return;
+    }
+    if (n->pending) {
+        fs_reply_open(c, open_handle(c, n, NULL));
+        return;
+    }
+    if (r->items_count == 0 || fs_ino_of(&r->items[0]) != n->ino ||
+        (fs_key_is_marker(r->items[0].key) && r->items[0].value_size == 0)) {
+        fs_reply_errno(c, ESTALE); /* the kernel walks again */
+        return;
+    }
+    fs_node_update(c->fs, n, &r->items[0], fs_call_revision(c));
+    fs_reply_open(c, open_handle(c, n, &r->items[0]));
+}
+
+static void open_ask(struct fs_call *c)
+{
+    struct fs_node *n = c->node;
+    if (n->closing > 0) {
+        /* A process reads its own writes: the last close is on its way. */
+        fs_call_wait(c, &n->waiters, open_ask);
+        return;
+    }
+    if (n->gone) {
+        fs_reply_errno(c, ESTALE);
+        return;
+    }
+    struct kv_range_spec *range = fs_call_range(c);
+    buf_clear(&c->target.key);
+    buf_append(&c->target.key, fs_node_key(n));
+    range->keys.key = buf_bytes(&c->target.key);
+    range->serializable = c->fs->options.consistency == FS_SERIALIZABLE;
+    /* A value that is cut off at once need not be fetched. */
+    range->keys_only = (c->flags & O_TRUNC) != 0;
+    fs_call_ask(c, opened);
+}
+
+void fs_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    const bool writes = is_for_writing(file->flags);
+    struct fs_call *c =
+        fs_call_begin(fs, req, writes ? FS_CALL_WRITES : FS_CALL_READS);
+    if (c == NULL) {
+        return;
+    }
+    struct fs_node *n = fs_node_of(fs, id);
+    if (n == NULL || n->directory) {
+        fs_reply_errno(c, n == NULL ? ESTALE : EISDIR);
+        return;
+    }
+    const struct fs_asker who = fs_asker_of(req);
+    const int error = may_open(fs, n, &who, file->flags);
+    if (error != 0 || (writes && !fs_is_writable(fs))) {
+        fs_reply_errno(c, error != 0 ? error : EROFS);
+        return;
+    }
+    c->file = *file;
+    c->flags = file->flags;
+    fs_call_hold_node(c, n);
+    open_ask(c);
+}
+
+/* --- creation --- */
+
+static void created_exclusively(struct fs_call *c)
+{
+    struct fs *fs = c->fs;
+    if (fs_call_status(c) != ST_OK) {
+        fs_reply_status(c, fs_call_status(c));
+        return;
+    }
+    if (!c->txn.result.succeeded) {
+        fs_reply_errno(c, EEXIST);
+        return;
+    }
+    const struct kv_op_result *result = &c->txn.result.results[1];
+    must(result->range.items_count == 1); /* put by this very transaction */
+    const struct kv_item *item = &result->range.items[0];
+    fs_events_own(fs, item->mod_revision, BYTES_NONE, BYTES_NONE);
+    struct fs_node *n = fs_node_of_item(fs, item, fs_call_revision(c));
+    if (c->mode != 0) {
+        fs_reply_entry(c, n); /* MKNOD opens nothing */
+        return;
+    }
+    fs_reply_create(c, n, open_handle(c, n, item));
+}
+
+/* The key, provided that there is neither a file nor a directory. */
+static void create_exclusively(struct fs_call *c)
+{
+    struct kv_txn_spec *txn = fs_call_txn(c);
+    const struct kv_keys key = fs_target_key(&c->target);
+    c->compares[txn->compares_count++] = (struct kv_compare){
+        .keys = key, .target = KV_COMPARE_CREATE, .number = 0};
+    if (c->target.kind == FS_TARGET_KEY) {
+        c->compares[txn->compares_count++] =
+            (struct kv_compare){.keys = fs_target_below(&c->target),
+                                .target = KV_COMPARE_CREATE,
+                                .number = 0};
+    }
+    c->success[0] = (struct kv_op){.type = KV_OP_PUT, .put = {.key = key.key}};
+    c->success[1] = fs_op_key(key);
+    txn->success_count = 2;
+    fs_call_ask(c, created_exclusively);
+}
+
+/* What is there was looked at: open it, or create it. */
+static void create_looked(struct fs_call *c)
+{
+    struct fs *fs = c->fs;
+    if (fs_call_status(c) != ST_OK) {
+        fs_reply_status(c, fs_call_status(c));
+        return;
+    }
+    const struct fs_found found =
+        fs_target_found(&c->target, c->txn.result.results);
+    if (found.directory != NULL) {
+        fs_reply_errno(c, EISDIR);
+        return;
+    }
+    struct fs_node *n;
+    if (found.file != NULL && (c->flags & O_EXCL) != 0) {
+        fs_reply_errno(c, EEXIST);
+        return;
+    }
+    if (found.file != NULL) {
+        n = fs_node_of_item(fs, found.file, fs_call_revision(c));
+        const struct fs_asker who = fs_asker_of(c->req);
+        const int error = may_open(fs, n, &who, c->flags);
+        if (error != 0) {
+            (void)fs_node_hold(n);
+            fs_node_drop(fs, n); /* nobody may want it */
+            fs_reply_errno(c, error);
+            return;
+        }
+    } else {
+        n = fs_node_find(fs, false, buf_bytes(&c->target.key));
+        if (n == NULL || !n->pending) {
+            n = fs_node_create(fs, buf_bytes(&c->target.key));
+        }
+    }
+    fs_reply_create(c, n, open_handle(c, n, found.file));
+}
+
+static void create_look(struct fs_call *c)
+{
+    struct fs_node *n = fs_node_find(c->fs, false, buf_bytes(&c->target.key));
+    if (n != NULL && n->closing > 0) {
+        fs_call_wait(c, &n->waiters, create_look);
+        return;
+    }
+    struct kv_txn_spec *txn = fs_call_txn(c);
+    txn->success_count = fs_target_look(&c->target, c->success);
+    c->success[0].range.keys_only = (c->flags & O_TRUNC) != 0;
+    c->success[0].range.serializable =
+        c->fs->options.consistency == FS_SERIALIZABLE;
+    fs_call_ask(c, create_looked);
+}
+
+/* What CREATE and MKNOD begin with; NULL: answered. */
+static struct fs_call *create_begin(fuse_req_t req, fuse_ino_t parent,
+                                    const char *name)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct fs_call *c = fs_call_begin(fs, req, FS_CALL_WRITES);
+    if (c == NULL) {
+        return NULL;
+    }
+    int error = fs_target_resolve(c, &c->target, parent, name);
+    const struct fs_asker who = fs_asker_of(req);
+    if (error == 0 && c->target.kind == FS_TARGET_DIRECTORY) {
+        error = EISDIR;
+    } else if (error == 0 && !fs_may(fs, c->target.parent, &who, W_OK | X_OK)) {
+        error = EACCES;
+    } else if (error == 0 && !fs_is_writable(fs)) {
+        error = EROFS;
+    }
+    if (error != 0) {
+        fs_reply_errno(c, error);
+        return NULL;
+    }
+    fs_call_locks(c, c->target.parent);
+    return c;
+}
+
+static bool is_pending_here(struct fs_call *c)
+{
+    const struct fs_node *n =
+        fs_node_find(c->fs, false, buf_bytes(&c->target.key));
+    return n != NULL && n->pending;
+}
+
+void fs_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+               struct fuse_file_info *file)
+{
+    (void)mode; /* the mount's defaults hold */
+    struct fs_call *c = create_begin(req, parent, name);
+    if (c == NULL) {
+        return;
+    }
+    c->file = *file;
+    c->flags = file->flags;
+    if ((c->flags & O_EXCL) == 0) {
+        create_look(c);
+        return;
+    }
+    if (is_pending_here(c)) {
+        fs_reply_errno(c, EEXIST);
+        return;
+    }
+    if (fs_key_is_marker(buf_bytes(&c->target.key))) {
+        /* Without a value this key is a directory's marker, not a file. */
+        create_look(c);
+        return;
+    }
+    create_exclusively(c);
+}
+
+void fs_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+              dev_t device)
+{
+    (void)device;
+    struct fs_call *c = create_begin(req, parent, name);
+    if (c == NULL) {
+        return;
+    }
+    if (!S_ISREG(mode) && (mode & S_IFMT) != 0) {
+        fs_reply_errno(c, EPERM);
+        return;
+    }
+    if (is_pending_here(c)) {
+        fs_reply_errno(c, EEXIST);
+        return;
+    }
+    if (fs_key_is_marker(buf_bytes(&c->target.key))) {
+        fs_reply_errno(c, EINVAL);
+        return;
+    }
+    c->mode = S_IFREG;
+    create_exclusively(c);
+}

@@ -1,0 +1,88 @@
+/* A small keystore in memory that implements kv.h for tests: all revisions are
+ * kept, answers come when the test says so, and every failure can be asked for.
+ */
+#ifndef TESTS_FS_FAKE_KV_H
+#define TESTS_FS_FAKE_KV_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "kv/kv.h"
+
+struct fake_version {
+    struct bytes value; /* owned */
+    int64_t create_revision, mod_revision, version, lease;
+    uint64_t ino;
+    int64_t mtime_ns;
+    bool deleted;
+};
+
+struct fake_key {
+    struct bytes key; /* owned */
+    struct fake_version *versions;
+    size_t count, capacity;
+};
+
+struct fake_event {
+    struct bytes key, moved_from, moved_to; /* owned */
+    int64_t revision;
+    enum kv_event_type type;
+    struct fake_version version;
+    uint32_t groups_changed;
+    bool attrs_only;
+};
+
+struct fake_kv {
+    struct kv kv;
+    struct kv_status status; /* what kv_status() says; revision is kept */
+
+    /* How it answers. */
+    bool hold;               /* nothing is answered */
+    bool without_extensions; /* inos and mtimes are 0, moves unsupported */
+    enum status fail;        /* of everything, without doing it; ST_OK: no */
+    enum status lie;         /* of writes, after doing them */
+    size_t lies;             /* how many more times */
+
+    /* What was asked. */
+    size_t asked, linearizable, writes, cancelled;
+
+    /* Before a transaction runs: somebody else is faster. Called once. */
+    void (*before_txn)(struct fake_kv *f);
+
+    /* private */
+    struct fake_key **keys; /* sorted */
+    size_t keys_count, keys_capacity;
+    struct fake_event *events;
+    size_t events_count, events_capacity;
+    struct list requests; /* kv_call.link, in order */
+    struct list watches;
+    uint64_t ino_next;
+    void **arena;
+    size_t arena_count, arena_capacity;
+    int64_t writing; /* the revision being made; 0: none yet */
+};
+
+void fake_kv_init(struct fake_kv *f);
+void fake_kv_fini(struct fake_kv *f);
+
+/* Answers what is not held back, then delivers events; true when there was
+ * anything. */
+bool fake_kv_pump(struct fake_kv *f);
+/* Answers the oldest request, held or not; false: there is none. */
+bool fake_kv_answer_one(struct fake_kv *f);
+size_t fake_kv_waiting(const struct fake_kv *f);
+
+/* Changes from elsewhere. Text keys; return the revision. */
+int64_t fake_put(struct fake_kv *f, const char *key, const char *value);
+int64_t fake_put_bytes(struct fake_kv *f, struct bytes key, struct bytes value);
+int64_t fake_put_lease(struct fake_kv *f, const char *key, const char *value,
+                       int64_t lease);
+int64_t fake_delete(struct fake_kv *f, const char *key);
+int64_t fake_move(struct fake_kv *f, const char *from, const char *to,
+                  bool prefix, bool keep_target);
+
+/* The newest live version; NULL: none. */
+const struct fake_version *fake_get(const struct fake_kv *f, const char *key);
+const struct fake_version *fake_get_bytes(const struct fake_kv *f,
+                                          struct bytes key);
+
+#endif
