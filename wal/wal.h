@@ -33,10 +33,12 @@
 struct wal;
 
 struct wal_options {
-    uint64_t segment_size;     /* bytes; 64 MiB by default; >= 4 KiB */
-    uint64_t cluster_id;       /* of a new log; checked against an old one's */
-    uint64_t member_id;        /* likewise */
-    uint32_t recycled_max;     /* spare segments kept */
+    uint64_t segment_size; /* bytes; 64 MiB by default; >= 4 KiB; of new
+                              segments only */
+    uint64_t cluster_id;   /* of a new log; checked against an old one's,
+                              unless 0 */
+    uint64_t member_id;    /* likewise */
+    uint32_t recycled_max; /* spare segments kept */
 };
 void wal_options_default(struct wal_options *ret);
 
@@ -47,11 +49,11 @@ void wal_options_default(struct wal_options *ret);
 struct wal_recovery {
     struct raft_hard_state hard_state;
     uint64_t cluster_id, member_id;
-    uint64_t first_index;   /* of the entries that are there; 0: none */
+    uint64_t first_index; /* of the entries that are there; 0: none */
     uint64_t last_index;
-    uint64_t start_index;   /* the log begins after this index, ... */
-    uint64_t start_term;    /* ... which had this term (0, 0: from the start) */
-    bool torn;              /* a tail was cut: torn_text says where */
+    uint64_t start_index; /* the log begins after this index, ... */
+    uint64_t start_term;  /* ... which had this term (0, 0: from the start) */
+    bool torn;            /* a tail was cut: torn_text says where */
     char torn_text[160];
     uint64_t damaged_index; /* 0, or the first entry that is damaged below a
                                synced point; it and what follows was not
@@ -78,17 +80,39 @@ struct wal_batch {
     size_t entries_count;
 };
 
-/* Writes the batch behind what is there, as one run of records in as few
- * writes as it can; not durable before wal_sync(). */
+/* Writes the batch behind what is there: one record and one write for each
+ * segment it touches, which is one; not durable before wal_sync().  Indexes
+ * rise by one, from at most the last one's successor; what an earlier entry
+ * with the same index held is replaced.
+ *   ST_NO_SPACE, ST_TOO_LARGE  nothing was written and the log goes on as
+ *                              before (but a full disk met while writing is
+ *                              final: then ST_IO is what the next call says)
+ *   ST_IO                      final                                         */
 enum status wal_append(struct wal *w, const struct wal_batch *batch,
                        struct fault *reterr) MUST_USE;
-/* One fdatasync (a second one only when a segment was just begun). */
+/* One fdatasync; none when nothing was written since. (An append that begins a
+ * segment syncs what it leaves in the one before.) */
 enum status wal_sync(struct wal *w, struct fault *reterr) MUST_USE;
 
-/* Space is promised before a proposal enters raft: true when `bytes` more of
- * entry data are sure to fit beside all that was promised and not yet written.
- * The next segment is made ahead for it. */
+/* What an entry takes in the log besides its data, at most. */
+#define WAL_ENTRY_OVERHEAD 1024
+
+/* Space is promised before an entry enters raft: true when one more entry with
+ * `bytes` of data is sure to fit beside all that was promised and not yet
+ * written; wal_append() keeps the promise.  For n entries in one call add
+ * (n - 1) * WAL_ENTRY_OVERHEAD to the sum of their sizes.  False: the disk has
+ * no room for the next segment (or, rarely, more is in flight than two segments
+ * hold); nothing was promised, and wal_tend() tries again to make one. */
 bool wal_reserve(struct wal *w, uint64_t bytes);
+/* Takes one such promise back, for an entry that will not be appended. The
+ * loop's, as wal_reserve(). */
+void wal_unreserve(struct wal *w, uint64_t bytes);
+
+/* Makes the next segment when there is none, at most bytes_max of it in one
+ * call, so that the host can do it while idle: otherwise the append that needs
+ * it does it all.  *ret_more: it is not finished.  ST_NO_SPACE is not final. */
+enum status wal_tend(struct wal *w, uint64_t bytes_max, bool *ret_more,
+                     struct fault *reterr) MUST_USE;
 
 /* Forgets entries at or below index (whole segments only; the term is that
  * entry's): the store has them durably.  Segments are recycled. */
