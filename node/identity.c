@@ -77,7 +77,7 @@ enum status identity_derive(const char *name, const char *token,
                             struct fault *reterr)
 {
     struct member members[IDENTITY_MEMBERS_MAX];
-    size_t count;
+    size_t count = 0;
     const enum status st = parse(initial_cluster, members, &count, reterr);
     if (st != ST_OK) {
         return st;

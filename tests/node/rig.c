@@ -133,16 +133,29 @@ static void save(struct rig *r, struct raft_message *m)
     r->saves++;
 }
 
-void rig_settle(struct rig *r)
+void rig_save_one(struct rig *r)
 {
     struct raft_message m;
+    struct fault fault = {{0}};
+    EXPECT(replica_take_save(r->replica, &m));
+    save(r, &m);
+    EXPECT_INT(replica_saved(r->replica, &m, &fault), ST_OK);
     rig_turn(r);
-    while (replica_take_save(r->replica, &m)) {
-        struct fault fault = {{0}};
-        save(r, &m);
-        EXPECT_INT(replica_saved(r->replica, &m, &fault), ST_OK);
-        rig_turn(r);
+}
+
+void rig_settle(struct rig *r)
+{
+    rig_turn(r);
+    while (replica_has_save(r->replica)) {
+        rig_save_one(r);
     }
+}
+
+bool rig_leads(struct rig *r)
+{
+    struct kv_status status;
+    kv_status(r->kv, &status);
+    return status.writable;
 }
 
 void rig_flush(struct rig *r)

@@ -35,9 +35,12 @@ void rig_crash(struct rig *r);
 
 /* Turns until nothing is left to do, making nothing durable. */
 void rig_turn(struct rig *r);
+/* Makes the oldest save asked for durable, and turns. */
+void rig_save_one(struct rig *r);
 /* Makes all saves asked for durable, and turns, until nothing is left. */
 void rig_settle(struct rig *r);
 void rig_flush(struct rig *r);
+bool rig_leads(struct rig *r);
 
 /* A put of key := value that traces "put KEY STATUS @REVISION" when done. */
 struct rig_put {
