@@ -33,25 +33,37 @@ static void rig_begin(struct rig *r)
     flags_init(&r->flags, table, count_of(table));
 }
 
+/* main() gets pointers to writable text; nothing here writes to it. */
+static void copy_words(char **to, int count, const char *const *words)
+{
+    must(count < 16);
+    (void)memcpy(to, words, (size_t)count * sizeof to[0]);
+    to[count] = NULL;
+}
+
 static enum status read_line(struct rig *r, int argc, const char *const *words)
 {
     char *argv[16];
-    must(argc < 16);
-    for (int i = 0; i < argc; i++) {
-        /* read_line() does not write to them; the type is main()'s. */
-        (void)memcpy(&argv[i], &words[i], sizeof argv[i]);
-    }
+    copy_words(argv, argc, words);
     return flags_read_line(&r->flags, argc, argv, &r->fault);
 }
 
-#define LINE(rig, ...)                                                         \
-    read_line(rig,                                                             \
-              (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),   \
-              (const char *const[]){__VA_ARGS__})
+static enum status read_environment(struct rig *r, int count,
+                                    const char *const *words)
+{
+    char *environment[16];
+    copy_words(environment, count, words);
+    return flags_read_environment(&r->flags, environment, &r->fault);
+}
 
-#define ENVIRONMENT(rig, ...)                                                  \
-    flags_read_environment(&(rig)->flags, (char *const[]){__VA_ARGS__, NULL},  \
-                           &(rig)->fault)
+#define WORDS(...)                                                             \
+    (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),             \
+        (const char *const[])                                                  \
+    {                                                                          \
+        __VA_ARGS__                                                            \
+    }
+#define LINE(rig, ...)        read_line(rig, WORDS(__VA_ARGS__))
+#define ENVIRONMENT(rig, ...) read_environment(rig, WORDS(__VA_ARGS__))
 
 TEST(flags, both_spellings_and_one_dash_mean_the_same)
 {
@@ -250,9 +262,10 @@ TEST(flags, unknown_variables_of_etcd_are_told)
 {
     struct rig r;
     rig_begin(&r);
-    char *const environment[] = {"ETCD_NMAE=x",      "ETCD_NAME=x",
-                                 "ETCDCTL_API=3",    "HOME=/",
-                                 "ETCD_NAME_MORE=x", NULL};
+    const char *const words[] = {"ETCD_NMAE=x", "ETCD_NAME=x", "ETCDCTL_API=3",
+                                 "HOME=/", "ETCD_NAME_MORE=x"};
+    char *environment[16];
+    copy_words(environment, count_of(words), words);
     flags_each_unknown_variable(&r.flags, environment, note, &r);
     EXPECT_TEXT(r.trace, "ETCD_NMAE\nETCD_NAME_MORE\n");
     flags_fini(&r.flags);
