@@ -69,20 +69,19 @@ static enum status put_version(struct tree_writer *w, struct bytes key,
                     reterr);
 }
 
-/* Whether nobody may ask for this version any more. `superseded`: by the
- * revision of the next version, 0 if there is none. */
-static bool is_garbage(const struct store_flush *f, const struct version *v,
-                       int64_t superseded)
+/* Whether nobody may ask for a version any more that was superseded at this
+ * revision (0: never).  Tombstones are not dropped here, however old: they are
+ * what tells the sweep that older versions are garbage. */
+static bool is_garbage(const struct store_flush *f, int64_t superseded)
 {
-    return (superseded != 0 && superseded <= f->garbage_revision) ||
-           (v->tombstone && v->mod_revision < f->garbage_revision);
+    return superseded != 0 && superseded <= f->garbage_revision;
 }
 
 static enum status put_history(struct store_flush *f, struct writers *w,
                                struct bytes key, const struct version *v,
                                int64_t superseded, struct fault *reterr)
 {
-    if (is_garbage(f, v, superseded)) {
+    if (is_garbage(f, superseded)) {
         return ST_OK;
     }
     buf_clear(&w->key);
@@ -116,7 +115,7 @@ static enum status put_old(struct store_flush *f, struct writers *w,
                            const struct version *v, int64_t superseded,
                            struct fault *reterr)
 {
-    if (is_garbage(f, v, superseded)) {
+    if (is_garbage(f, superseded)) {
         return ST_OK;
     }
     buf_clear(&w->key);
@@ -202,7 +201,7 @@ static enum status flush_events(struct store_flush *f, struct fault *reterr)
     struct buf head = {0};
     enum status st = tree_writer_begin(&w, &f->trees[TREE_EVENTS], reterr);
     const size_t count = memtable_changes_count(f->frozen);
-    size_t i = memtable_changes_from(f->frozen, f->garbage_revision);
+    size_t i = 0;
     while (i < count && st == ST_OK) {
         uint8_t key[EVENT_KEY_SIZE];
         i = event_row(f->frozen, i, key, &head);

@@ -175,11 +175,17 @@ static enum status walk(struct ranging *r, struct merge *m)
 
 static enum status run_single(struct ranging *r)
 {
+    const struct bytes key = r->spec->keys.key;
     struct version v;
     bool found;
-    const enum status st = find_live(r->store, r->spec->keys.key, r->revision,
-                                     &found, &v, r->reterr);
-    return st == ST_OK && found ? found_key(r, r->spec->keys.key, &v) : st;
+    const enum status st =
+        find_live(r->store, key, r->revision, &found, &v, r->reterr);
+    if (st != ST_OK || !found) {
+        return st;
+    }
+    const size_t size = group_size(r->spec, key);
+    return size == 0 ? found_key(r, key, &v)
+                     : found_group(r, (struct bytes){key.data, size});
 }
 
 static enum status run_many(struct ranging *r)
