@@ -49,7 +49,7 @@ def errno_of(call, *arguments, **named):
     try:
         call(*arguments, **named)
     except OSError as error:
-        return errno.errorcode.get(error.errno, str(error.errno))
+        return {errno.EOPNOTSUPP: "EOPNOTSUPP"}.get(error.errno) or errno.errorcode.get(error.errno, str(error.errno))
     return "ok"
 
 

@@ -14,6 +14,7 @@ import signal
 import time
 
 import calls
+import rig
 import tap
 
 # What a caller sees of a node that died or lost its disk.
@@ -112,9 +113,9 @@ def next_operation(chance, state, number, names=16, largest=20000):
     while True:
         kind = chance.choice(("put",) * 6 + ("sync", "append", "append", "truncate", "unlink",
                                              "rename", "rename", "mkdir", "rmdir"))
-        if kind in ("put", "sync"):
+        if kind in ("put", "sync") and (files or free):
             return kind, chance.choice(files + free[:2] or free), value
-        if kind == "mkdir" and free:
+        if kind == "mkdir" and free and len(folders) < 4:
             return "mkdir", chance.choice(free)
         if kind == "rmdir" and folders:
             return "rmdir", chance.choice(folders)
@@ -159,7 +160,8 @@ def write_until_gone(roots, folder, state, seed, most=1 << 30):
         try:
             perform(root, operation)
         except OSError as error:
-            if error.errno not in GONE:
+            # Behind a mount that was taken away is the empty directory below it.
+            if error.errno not in GONE and not (error.errno == errno.ENOENT and not rig.mounts_at(os.path.dirname(root))):
                 raise
             report.error = error.errno
             return report
@@ -173,7 +175,7 @@ def write_until_gone(roots, folder, state, seed, most=1 << 30):
             try:
                 report.revisions[path] = int(calls.attribute(os.path.join(root, path), "mod_revision"))
             except OSError as error:
-                if error.errno not in GONE:
+                if error.errno not in GONE and rig.mounts_at(os.path.dirname(root)):
                     raise
                 report.error = error.errno
                 return report

@@ -313,6 +313,7 @@ class TwoMounts:
         if self.plain:
             self.base = directory(self.plain)
             return
+        keelfs()
         need_fuse()
         self.node = Node(mount_options=mount_options, arguments=arguments)
 
