@@ -299,6 +299,12 @@ void fs_reply_write(struct fs_call *c, size_t size)
     call_end(c);
 }
 
+void fs_reply_xattr(struct fs_call *c, size_t size)
+{
+    (void)fuse_reply_xattr(c->req, size);
+    call_end(c);
+}
+
 void fs_reply_bytes(struct fs_call *c, struct bytes b)
 {
     (void)fuse_reply_buf(c->req, (const char *)b.data, b.size);

@@ -98,6 +98,7 @@ void fs_reply_entry(struct fs_call *c, struct fs_node *n);
 void fs_reply_attr(struct fs_call *c, const struct stat *attr);
 void fs_reply_write(struct fs_call *c, size_t size);
 void fs_reply_bytes(struct fs_call *c, struct bytes b);
+void fs_reply_xattr(struct fs_call *c, size_t size);
 /* The handle is given up when the kernel no longer wants it. */
 void fs_reply_open(struct fs_call *c, struct fs_handle *h);
 void fs_reply_opendir(struct fs_call *c, struct fs_listing *l);

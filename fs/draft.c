@@ -73,13 +73,14 @@ void fs_draft_write(struct fs_draft *d, uint64_t offset, struct bytes more)
     must(d->begun);
     const uint64_t end = offset + more.size;
     must(end >= offset);
+    if (more.size == 0) {
+        return; /* not even a hole */
+    }
     if (end > d->content.size) {
         buf_resize(&d->content, end);
     }
-    if (more.size > 0) {
-        memcpy(d->content.data + offset, more.data, more.size);
-        d->written = true;
-    }
+    memcpy(d->content.data + offset, more.data, more.size);
+    d->written = true;
     /* What lies in the tail is kept there: it moves with it. */
     const uint64_t limit = d->appended ? d->tail_from : UINT64_MAX;
     add_span(d, offset, end < limit ? end : limit);

@@ -238,6 +238,39 @@ void fs_node_move(struct fs *fs, struct fs_node *n, struct bytes key,
     n->revision = revision > n->revision ? revision : n->revision;
 }
 
+void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
+                   int64_t revision)
+{
+    const uint64_t ino = fs_ino_of(item);
+    struct fs_node *other = fs_node_find_ino(fs, ino);
+    if (other != NULL && other != n) {
+        must(other->gone); /* it had the name that n has now */
+        hmap_remove(&fs->nodes_by_ino, &other->by_ino);
+        other->ino = 0;
+    }
+    set_ino(fs, n, ino);
+    fs_node_update(fs, n, item, revision);
+}
+
+void fs_nodes_exchange(struct fs *fs, struct bytes a, struct bytes b,
+                       int64_t revision)
+{
+    struct fs_node *from_a = fs_node_find(fs, false, a);
+    struct fs_node *from_b = fs_node_find(fs, false, b);
+    if (from_a != NULL) {
+        unname(fs, from_a);
+    }
+    if (from_b != NULL) {
+        unname(fs, from_b);
+        name(fs, from_b, a);
+        from_b->revision = revision;
+    }
+    if (from_a != NULL) {
+        name(fs, from_a, b);
+        from_a->revision = revision;
+    }
+}
+
 void fs_nodes_move_below(struct fs *fs, struct bytes from, struct bytes to,
                          int64_t revision)
 {

@@ -76,6 +76,12 @@ void fs_node_end(struct fs *fs, struct fs_node *n, int64_t revision);
  * that name before ends. */
 void fs_node_move(struct fs *fs, struct fs_node *n, struct bytes key,
                   int64_t revision);
+/* Its life goes on as that of the item, which stands under its name. */
+void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
+                   int64_t revision);
+/* Two files have changed places. */
+void fs_nodes_exchange(struct fs *fs, struct bytes a, struct bytes b,
+                       int64_t revision);
 void fs_nodes_move_below(struct fs *fs, struct bytes from, struct bytes to,
                          int64_t revision);
 

@@ -55,6 +55,11 @@ const struct fuse_lowlevel_ops fs_operations = {
     .readdirplus = fs_readdirplus,
     .releasedir = fs_releasedir,
     .fsyncdir = fs_fsyncdir,
+    .rename = fs_rename,
+    .setxattr = fs_setxattr,
+    .getxattr = fs_getxattr,
+    .listxattr = fs_listxattr,
+    .removexattr = fs_removexattr,
     .statfs = fs_statfs,
     .access = fs_access,
 };

@@ -1,0 +1,343 @@
+/* RENAME: one transaction.
+ *
+ *   files        first tried as what it mostly is, a file onto a name that is
+ *                no directory; what is there instead comes back when it is not
+ *   directories  all keys below move, and the directory's own value with them
+ *   exchange     two files change places
+ *
+ * The compares name what was seen; when they fail for another reason than the
+ * ones that have an errno, somebody was faster and it is tried again.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/must.h"
+#include "fs/events.h"
+#include "fs/handle.h"
+#include "fs/handlers.h"
+#include "fs/names.h"
+#include "fs/target.h"
+
+static void rename_ask(struct fs_call *c);
+
+static struct kv_compare is_absent(struct kv_keys keys)
+{
+    return (struct kv_compare){.keys = keys, .target = KV_COMPARE_CREATE};
+}
+
+static struct kv_compare is_file(const struct fs_target *t)
+{
+    const struct kv_keys key = fs_target_key(t);
+    return fs_key_is_marker(key.key)
+               ? (struct kv_compare){.keys = key,
+                                     .target = KV_COMPARE_VALUE,
+                                     .result = KV_COMPARE_NOT_EQUAL}
+               : (struct kv_compare){.keys = key,
+                                     .target = KV_COMPARE_CREATE,
+                                     .result = KV_COMPARE_GREATER};
+}
+
+/* Moves need a store that has them; elsewhere programs copy. */
+static void reply_failure(struct fs_call *c, enum status st)
+{
+    if (st == ST_UNSUPPORTED) {
+        fs_reply_errno(c, EXDEV);
+        return;
+    }
+    fs_reply_status(c, st);
+}
+
+/* --- directories --- */
+
+static void directory_moved(struct fs_call *c)
+{
+    struct fs *fs = c->fs;
+    const enum status st = fs_call_status(c);
+    if (st != ST_OK) {
+        reply_failure(c, st);
+        return;
+    }
+    const struct kv_txn_result *r = &c->txn.result;
+    if (!r->succeeded) {
+        const bool file = r->results[0].range.items_count > 0;
+        const bool directory = r->results[1].range.items_count > 0;
+        const int error = !file && !directory                  ? 0
+                          : (c->flags & RENAME_NOREPLACE) != 0 ? EEXIST
+                          : directory                          ? ENOTEMPTY
+                                                               : ENOTDIR;
+        if (error != 0) {
+            fs_reply_errno(c, error);
+        } else {
+            rename_ask(c); /* what was in the way has gone */
+        }
+        return;
+    }
+    const int64_t revision = fs_call_revision(c);
+    if (r->results[0].move.moved == 0) {
+        rename_ask(c); /* the directory has gone: see what there is now */
+        return;
+    }
+    const struct bytes from = buf_bytes(&c->target.below);
+    const struct bytes to = buf_bytes(&c->other.below);
+    fs_events_own(fs, revision, to, from);
+    fs_nodes_move_below(fs, from, to, revision);
+    fs_reply_errno(c, 0);
+}
+
+static void move_directory(struct fs_call *c)
+{
+    struct kv_txn_spec *txn = fs_call_txn(c);
+    const struct bytes from = buf_bytes(&c->target.below);
+    const struct bytes to = buf_bytes(&c->other.below);
+    /* The new name may be an empty directory: its marker and nothing else. */
+    const bool replaces = (c->flags & RENAME_NOREPLACE) == 0;
+    buf_clear(&c->data);
+    buf_append(&c->data, to);
+    if (replaces) {
+        buf_append_byte(&c->data, 0);
+    }
+    const struct kv_keys rest = {.key = buf_bytes(&c->data),
+                                 .end = buf_bytes(&c->other.end)};
+    c->compares[0] = is_absent(fs_target_key(&c->other));
+    c->compares[1] = is_absent(rest);
+    txn->compares_count = 2;
+    c->success[0] = (struct kv_op){
+        .type = KV_OP_MOVE, .move = {.from = from, .to = to, .prefix = true}};
+    txn->success_count = 1;
+    if (!fs_key_is_marker(buf_bytes(&c->target.key))) {
+        c->success[txn->success_count++] =
+            (struct kv_op){.type = KV_OP_MOVE,
+                           .move = {.from = buf_bytes(&c->target.key),
+                                    .to = buf_bytes(&c->other.key)}};
+    }
+    txn->failure_count = fs_target_look(&c->other, c->failure);
+    fs_call_ask(c, directory_moved);
+}
+
+/* --- files --- */
+
+/* What stands in the way of a plain move; 0: nothing any more. */
+static int obstacle(const struct fs_call *c, struct fs_found from,
+                    struct fs_found to)
+{
+    if (from.file == NULL && from.directory == NULL) {
+        return ENOENT;
+    }
+    if ((c->flags & RENAME_NOREPLACE) != 0 &&
+        (to.file != NULL || to.directory != NULL)) {
+        return EEXIST;
+    }
+    if (from.directory == NULL && to.directory != NULL) {
+        return EISDIR;
+    }
+    if (from.directory != NULL && to.file != NULL && to.directory == NULL) {
+        return ENOTDIR;
+    }
+    return 0;
+}
+
+static void file_moved(struct fs_call *c)
+{
+    struct fs *fs = c->fs;
+    const enum status st = fs_call_status(c);
+    if (st != ST_OK) {
+        reply_failure(c, st);
+        return;
+    }
+    const struct kv_op_result *results = c->txn.result.results;
+    if (!c->txn.result.succeeded) {
+        const size_t skip = c->target.kind == FS_TARGET_VALUE ? 1 : 2;
+        const struct fs_found from = fs_target_found(&c->target, results);
+        const struct fs_found to = fs_target_found(&c->other, results + skip);
+        const int error = obstacle(c, from, to);
+        if (error != 0) {
+            fs_reply_errno(c, error);
+        } else if (from.directory == NULL) {
+            rename_ask(c);
+        } else if (c->other.kind != FS_TARGET_KEY) {
+            fs_reply_errno(c, EINVAL); /* %value is a file's name */
+        } else {
+            move_directory(c);
+        }
+        return;
+    }
+    const int64_t revision = fs_call_revision(c);
+    must(results[1].range.items_count == 1); /* put there just now */
+    const struct kv_item *item = &results[1].range.items[0];
+    fs_events_own(fs, revision, BYTES_NONE, BYTES_NONE);
+    struct fs_node *n = fs_node_find(fs, false, buf_bytes(&c->target.key));
+    struct fs_node *old = fs_node_find(fs, false, buf_bytes(&c->other.key));
+    if (n != NULL) {
+        (void)fs_node_hold(n);
+        if (old != NULL) {
+            fs_node_end(fs, old, revision); /* its life may go on as n's */
+        }
+        fs_node_move(fs, n, buf_bytes(&c->other.key), revision);
+        fs_node_adopt(fs, n, item, revision);
+        fs_node_drop(fs, n);
+    } else if (old != NULL && old->ino != fs_ino_of(item)) {
+        fs_node_end(fs, old, revision);
+    }
+    fs_reply_errno(c, 0);
+}
+
+static void move_file(struct fs_call *c)
+{
+    struct kv_txn_spec *txn = fs_call_txn(c);
+    size_t count = 0;
+    c->compares[count++] = is_file(&c->target);
+    if (c->target.kind == FS_TARGET_KEY) {
+        c->compares[count++] = is_absent(fs_target_below(&c->target));
+    }
+    if (c->other.kind == FS_TARGET_KEY) {
+        c->compares[count++] = is_absent(fs_target_below(&c->other));
+    }
+    if ((c->flags & RENAME_NOREPLACE) != 0) {
+        c->compares[count++] = is_absent(fs_target_key(&c->other));
+    }
+    txn->compares_count = count;
+    c->success[0] = (struct kv_op){.type = KV_OP_MOVE,
+                                   .move = {.from = buf_bytes(&c->target.key),
+                                            .to = buf_bytes(&c->other.key),
+                                            .keep_target = true}};
+    c->success[1] = fs_op_key(fs_target_key(&c->other));
+    txn->success_count = 2;
+    size_t looks = fs_target_look(&c->target, c->failure);
+    looks += fs_target_look(&c->other, c->failure + looks);
+    txn->failure_count = looks;
+    fs_call_ask(c, file_moved);
+}
+
+/* --- exchange --- */
+
+static void exchanged(struct fs_call *c)
+{
+    struct fs *fs = c->fs;
+    const enum status st = fs_call_status(c);
+    if (st != ST_OK) {
+        reply_failure(c, st);
+        return;
+    }
+    if (!c->txn.result.succeeded) {
+        const struct kv_op_result *results = c->txn.result.results;
+        const size_t skip = c->target.kind == FS_TARGET_VALUE ? 1 : 2;
+        const struct fs_found from = fs_target_found(&c->target, results);
+        const struct fs_found to = fs_target_found(&c->other, results + skip);
+        const bool all = (from.file != NULL || from.directory != NULL) &&
+                         (to.file != NULL || to.directory != NULL);
+        /* Directories cannot change places in one transaction. */
+        fs_reply_errno(c, all ? EINVAL : ENOENT);
+        return;
+    }
+    const int64_t revision = fs_call_revision(c);
+    fs_events_own(fs, revision, BYTES_NONE, BYTES_NONE);
+    fs_nodes_exchange(fs, buf_bytes(&c->target.key), buf_bytes(&c->other.key),
+                      revision);
+    fs_reply_errno(c, 0);
+}
+
+static void exchange(struct fs_call *c)
+{
+    struct kv_txn_spec *txn = fs_call_txn(c);
+    const struct fs_target *targets[] = {&c->target, &c->other};
+    size_t count = 0;
+    size_t looks = 0;
+    for (size_t i = 0; i < count_of(targets); i++) {
+        c->compares[count++] = is_file(targets[i]);
+        if (targets[i]->kind == FS_TARGET_KEY) {
+            c->compares[count++] = is_absent(fs_target_below(targets[i]));
+        }
+        looks += fs_target_look(targets[i], c->failure + looks);
+    }
+    txn->compares_count = count;
+    txn->failure_count = looks;
+    c->success[0] = (struct kv_op){.type = KV_OP_MOVE,
+                                   .move = {.from = buf_bytes(&c->target.key),
+                                            .to = buf_bytes(&c->other.key),
+                                            .exchange = true}};
+    txn->success_count = 1;
+    fs_call_ask(c, exchanged);
+}
+
+/* --- what both names need first --- */
+
+static void settled(struct fs_call *c)
+{
+    if (c->handle->outcome != ST_OK) {
+        fs_reply_status(c, c->handle->outcome);
+        return;
+    }
+    rename_ask(c);
+}
+
+/* A file without a revision gets one, so that there is a key to move. */
+static bool publishes_first(struct fs_call *c, const struct fs_target *t)
+{
+    const struct fs_node *n = fs_node_find(c->fs, false, buf_bytes(&t->key));
+    if (n == NULL || !n->pending) {
+        return false;
+    }
+    list_each (at, &n->handles) {
+        struct fs_handle *h = container_of(at, struct fs_handle, node_link);
+        if (h->writes) {
+            c->handle = h;
+            fs_call_wait(c, &h->waiters, settled);
+            fs_publish(h, FS_PUBLISH_LATE);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void rename_ask(struct fs_call *c)
+{
+    const bool swap = (c->flags & RENAME_EXCHANGE) != 0;
+    if (fs_waits_for_file(c, &c->target, rename_ask) ||
+        fs_waits_for_file(c, &c->other, rename_ask) ||
+        publishes_first(c, &c->target) ||
+        (swap && publishes_first(c, &c->other))) {
+        return;
+    }
+    struct fs_node *there =
+        fs_node_find(c->fs, false, buf_bytes(&c->other.key));
+    if (there != NULL && there->pending) {
+        if ((c->flags & RENAME_NOREPLACE) != 0) {
+            fs_reply_errno(c, EEXIST);
+            return;
+        }
+        fs_node_end(c->fs, there, there->revision); /* as one replaced */
+    }
+    if (swap) {
+        exchange(c);
+    } else {
+        move_file(c);
+    }
+}
+
+void fs_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+               fuse_ino_t other_parent, const char *other_name,
+               unsigned int flags)
+{
+    struct fs_call *c =
+        fs_names_begin(req, &(struct fs_names){.parent = parent,
+                                               .name = name,
+                                               .other_parent = other_parent,
+                                               .other_name = other_name});
+    if (c == NULL) {
+        return;
+    }
+    if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0 ||
+        c->target.kind == FS_TARGET_DIRECTORY ||
+        c->other.kind == FS_TARGET_DIRECTORY) {
+        fs_reply_errno(c, EINVAL);
+        return;
+    }
+    if (bytes_equal(buf_bytes(&c->target.key), buf_bytes(&c->other.key))) {
+        fs_reply_errno(c, 0);
+        return;
+    }
+    c->flags = (int)flags;
+    rename_ask(c);
+}
