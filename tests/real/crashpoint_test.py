@@ -2,6 +2,8 @@
 """The node killed at each write-class system call of a scripted workload, by
 strace, on the unmodified binary.
 
+(Without --seccomp-bpf: strace 6.1 forgets to inject with it.)
+
 The data directory begins as that of a node that was killed, so that recovery's
 own writes are among the points; then operations of every kind; then a clean
 stop, so that the last flush is too.  strace counts calls for each thread: the
@@ -49,7 +51,7 @@ def script():
     yield "truncate", "b", 1000
     yield "rename", "e", "c"
     yield "unlink", "b"
-    yield "put", "f", b""
+    yield "excl", "f"
     yield "rmdir", "d"
     yield "put", "last", big[:9000]
 
@@ -87,7 +89,7 @@ def traced(template, name, strace_arguments):
     base = template.copy(name)
     log = os.path.join(base, "strace.log")
     return rig.Node(base=base, mounts=("m",), wrap=[
-        "strace", "-f", "-qq", "--seccomp-bpf", "-o", log] + strace_arguments), log
+        "strace", "-f", "-qq", "-o", log] + strace_arguments), log
 
 
 def run_script(node):
@@ -206,6 +208,7 @@ def a_kill_at_any_write_class_system_call_is_survived(base):
             number = most[call] + 1
             while not visit(template, call, number) and number < most[call] + 200:
                 number += 1
+    expect(unharmed <= len(points) / 3, "%d of %d runs were not killed" % (unharmed, len(points)))
     tap.note("%d points visited (seed %d), %d runs passed theirs unharmed" % (len(points), seed, unharmed))
 
 

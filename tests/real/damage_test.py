@@ -50,22 +50,38 @@ class Original:
         for folder, _, names in os.walk(self.data):
             for name in names:
                 path = os.path.join(folder, name)
-                if os.path.getsize(path) and os.path.isfile(path):
+                if os.path.getsize(path) and not name.lower().startswith("lock") and "lock" not in name:
                     self.files.append(os.path.relpath(path, self.data))
+        self.used = {name: used_sectors(os.path.join(self.data, name)) for name in self.files}
+        self.files = [name for name in self.files if self.used[name]]
 
     def interesting(self, chance):
-        """(file, offset) of a byte that is in use, mostly: half of the choices
-        fall where bytes are not zero."""
-        for _ in range(2000):
-            name = chance.choice(self.files)
-            path = os.path.join(self.data, name)
-            offset = chance.randrange(os.path.getsize(path))
-            with open(path, "rb") as f:
-                f.seek(offset)
-                near = f.read(16)
-            if near.strip(b"\0") or chance.random() < 0.0005:
-                return name, offset
-        return name, offset
+        """(file, offset): mostly of a byte in a sector that is not all zeros."""
+        name = chance.choice(self.files)
+        if chance.random() < 0.1:
+            return name, chance.randrange(os.path.getsize(os.path.join(self.data, name)))
+        sector = chance.choice(self.used[name])
+        with open(os.path.join(self.data, name), "rb") as f:
+            f.seek(sector * 512)
+            data = f.read(512)
+        inside = [n for n, byte in enumerate(data) if byte]
+        offset = chance.choice(inside) if chance.random() < 0.8 else chance.randrange(len(data))
+        return name, sector * 512 + offset
+
+
+def used_sectors(path):
+    """Numbers of the 512-byte sectors that are not all zeros."""
+    found = []
+    with open(path, "rb") as f:
+        number = 0
+        while True:
+            data = f.read(1 << 20)
+            if not data:
+                return found
+            if data.strip(b"\0"):
+                found += [number + n for n in range((len(data) + 511) // 512)
+                          if data[n * 512:n * 512 + 512].strip(b"\0")]
+            number += len(data) // 512
 
 
 def flip(path, offset, chance):

@@ -24,6 +24,8 @@ GONE = {errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENODEV, errno.ETIME
 
 
 def perform(root, operation):
+    """When it returns, the operation is acknowledged.  (A put of nothing is not
+    among them: it is published behind the last close.)"""
     kind, path = operation[0], os.path.join(root, operation[1])
     if kind == "put":
         calls.put(path, operation[2])
@@ -42,6 +44,8 @@ def perform(root, operation):
             os.fsync(fd)
         finally:
             os.close(fd)
+    elif kind == "excl":
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
     elif kind == "truncate":
         os.truncate(path, operation[2])
     elif kind == "unlink":
@@ -72,6 +76,8 @@ class State:
         kind, path = operation[0], operation[1]
         if kind in ("put", "sync"):
             self._write(path, operation[2])
+        elif kind == "excl":
+            self._write(path, b"")
         elif kind == "append":
             self._write(path, self.values[path] + operation[2])
         elif kind == "truncate":
