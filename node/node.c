@@ -56,6 +56,12 @@ static bool reserve(void *arg, uint64_t bytes)
     return wal_reserve(n->wal, bytes);
 }
 
+static void unreserve(void *arg, uint64_t bytes)
+{
+    const struct node *n = arg;
+    wal_unreserve(n->wal, bytes);
+}
+
 /* Clusters of one have nobody to send to (open_all() refuses others). */
 static void send_message(void *arg, struct raft_message *m)
 {
@@ -197,6 +203,7 @@ static enum status open_log(struct node *n, const struct node_options *o,
         .log_keep_entries = o->log_keep_entries,
         .log_keep_bytes = 64 * 1024 * 1024,
         .reserve = reserve,
+        .unreserve = unreserve,
         .send = send_message,
         .now_ns = now_ns,
         .host = n,

@@ -14,6 +14,7 @@ struct save_job {
     size_t count, capacity;
     bool trim; /* after the sync, forget up to: */
     uint64_t trim_index, trim_term;
+    bool tends; /* nothing to save: goes on making the next segment */
     enum status status;
     struct fault fault;
     struct wal_stats stats;
@@ -41,6 +42,7 @@ struct node {
     struct wal_stats wal_stats;
     struct flush_job flush;
     int64_t flush_retry_ns; /* after a full disk: not before */
+    int64_t tend_retry_ns;  /* likewise */
 
     void (*ready)(void *arg);
     void (*failed)(void *arg, enum status why, const struct fault *fault);

@@ -42,9 +42,11 @@ struct replica_options {
     uint64_t request_bytes_max;
     uint64_t log_keep_entries; /* kept in memory for slow followers, ... */
     uint64_t log_keep_bytes;   /* ... but at most so much */
-    /* Asked of the host, which answers at once: space in the log for that many
-     * bytes of entries is promised; the monotonic time of a submission. */
+    /* Asked of the host, which answers at once: space in the log for an entry
+     * of that many bytes is promised, or is not needed after all; the
+     * monotonic time of a submission. */
     bool (*reserve)(void *arg, uint64_t bytes);
+    void (*unreserve)(void *arg, uint64_t bytes);
     /* Takes the message and sends it, or loses it: raft asks again. */
     void (*send)(void *arg, struct raft_message *take);
     int64_t (*now_ns)(void *arg);

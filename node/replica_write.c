@@ -61,11 +61,15 @@ static enum status encode(struct replica *r, struct pending *p)
     if (r->command.size > r->options.request_bytes_max + ENTRY_OVERHEAD) {
         return ST_TOO_LARGE;
     }
-    if (!r->options.reserve(r->options.host,
-                            r->command.size + ENTRY_OVERHEAD)) {
-        return ST_NO_SPACE;
-    }
     return ST_OK;
+}
+
+/* The leader's log decides about space: followers send it what they have. */
+static bool leads(const struct replica *r)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    return s.soft.role == RAFT_LEADER;
 }
 
 static void add_proposal(struct replica *r, size_t at)
@@ -94,6 +98,7 @@ void replica_propose_queued(struct replica *r)
 {
     size_t count = 0;
     uint64_t bytes = 0;
+    const bool reserves = leads(r);
     struct list batch;
     list_init(&batch);
     while (!list_is_empty(&r->pending.queued_writes) &&
@@ -101,7 +106,11 @@ void replica_propose_queued(struct replica *r)
            (!store_is_full(r->store) || r->disk_full)) {
         struct list *link = r->pending.queued_writes.next;
         struct pending *p = container_of(link, struct pending, link);
-        const enum status st = encode(r, p);
+        enum status st = encode(r, p);
+        if (st == ST_OK && reserves &&
+            !r->options.reserve(r->options.host, r->command.size)) {
+            st = ST_NO_SPACE;
+        }
         if (st != ST_OK) {
             pending_finish(&r->pending, p, st);
             continue;
@@ -116,6 +125,9 @@ void replica_propose_queued(struct replica *r)
     }
     const enum status st = raft_propose(r->raft, r->proposals, count);
     for (size_t i = 0; i < count; i++) {
+        if (st != ST_OK && reserves) {
+            r->options.unreserve(r->options.host, r->proposals[i]->size);
+        }
         payload_drop(r->proposals[i]);
     }
     if (st != ST_OK) {

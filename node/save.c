@@ -12,6 +12,9 @@
 #include "node/node_internal.h"
 #include "wal/wal.h"
 
+#define TEND_BYTES (1024 * 1024)
+#define RETRY_NS   (1000 * INT64_C(1000000)) /* when the disk was full */
+
 static enum status append(struct save_job *j, const struct raft_message *m)
 {
     const struct raft_hard_state hard = {
@@ -27,10 +30,22 @@ static enum status append(struct save_job *j, const struct raft_message *m)
     return wal_append(j->wal, &batch, &j->fault);
 }
 
+/* The next segment is made in slices, since a save may have to wait for one. */
+static void tend(struct save_job *j)
+{
+    bool more; /* the loop asks wal_wants_tending() */
+    j->status = wal_tend(j->wal, TEND_BYTES, &more, &j->fault);
+}
+
 /* On either thread. */
 static void carry_out(struct worker_job *job)
 {
     struct save_job *j = container_of(job, struct save_job, job);
+    if (j->tends) {
+        tend(j);
+        wal_stats(j->wal, &j->stats);
+        return;
+    }
     bool must_sync = false;
     j->status = ST_OK;
     for (size_t i = 0; i < j->count && j->status == ST_OK; i++) {
@@ -51,6 +66,10 @@ static void saved(struct worker_job *job)
     struct save_job *j = container_of(job, struct save_job, job);
     struct node *n = container_of(j, struct node, save);
     n->wal_stats = j->stats;
+    if (j->tends && j->status == ST_NO_SPACE) {
+        n->tend_retry_ns = loop_now_ns() + RETRY_NS; /* not final */
+        return;
+    }
     for (size_t i = 0; i < j->count; i++) {
         if (j->status == ST_OK && !n->broken) {
             j->status = replica_saved(n->replica, &j->messages[i], &j->fault);
@@ -94,11 +113,15 @@ bool node_save(struct node *n)
     }
     gather(n);
     struct save_job *j = &n->save;
-    if (j->count == 0 && !j->trim) {
-        return false;
-    }
     j->wal = n->wal;
     j->job = (struct worker_job){.run = carry_out, .done = saved};
+    j->tends = j->count == 0 && !j->trim;
+    if (j->tends) {
+        if (wal_wants_tending(n->wal) && loop_now_ns() >= n->tend_retry_ns) {
+            worker_run(n->wal_worker, &j->job);
+        }
+        return false;
+    }
     if (!j->trim && nobody_else_waits(n)) {
         carry_out(&j->job);
         saved(&j->job);

@@ -176,6 +176,11 @@ enum status wal_make_spares(struct wal *w, size_t count, struct fault *reterr)
     return ST_OK;
 }
 
+bool wal_wants_tending(const struct wal *w)
+{
+    return atomic_load(&w->room) >> 32 == 0;
+}
+
 enum status wal_tend(struct wal *w, uint64_t bytes_max, bool *ret_more,
                      struct fault *reterr)
 {

@@ -108,6 +108,8 @@ bool wal_reserve(struct wal *w, uint64_t bytes);
  * loop's, as wal_reserve(). */
 void wal_unreserve(struct wal *w, uint64_t bytes);
 
+/* True when there is no segment ready for when this one is full. Any thread. */
+bool wal_wants_tending(const struct wal *w);
 /* Makes the next segment when there is none, at most bytes_max of it in one
  * call, so that the host can do it while idle: otherwise the append that needs
  * it does it all.  *ret_more: it is not finished.  ST_NO_SPACE is not final. */

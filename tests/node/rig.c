@@ -14,6 +14,12 @@ static bool reserve(void *arg, uint64_t bytes)
     return !((struct rig *)arg)->log_full;
 }
 
+static void unreserve(void *arg, uint64_t bytes)
+{
+    (void)arg;
+    (void)bytes;
+}
+
 static void send(void *arg, struct raft_message *m)
 {
     (void)arg;
@@ -71,6 +77,7 @@ enum status rig_try_start(struct rig *r, struct fault *reterr)
         .request_bytes_max = 64 * 1024,
         .log_keep_bytes = 1024 * 1024,
         .reserve = reserve,
+        .unreserve = unreserve,
         .send = send,
         .now_ns = now_ns,
         .host = r,

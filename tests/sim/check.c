@@ -18,6 +18,29 @@ static const struct changes *full_history(const struct sim *s)
     return &s->members[0].seen;
 }
 
+static void check_same(struct sim *s, uint32_t member,
+                       const struct changes *first, const struct changes *other)
+{
+    for (size_t i = 0; i < first->count && i < other->count; i++) {
+        const struct change *a = &first->list[i], *b = &other->list[i];
+        if (a->revision != b->revision || a->key != b->key ||
+            a->value != b->value) {
+            sim_fail(s,
+                     "the watches of members 1 and %u differ at event %zu: "
+                     "revision %lld key %u value %llu, revision %lld key %u "
+                     "value %llu",
+                     member, i, (long long)a->revision, a->key,
+                     (unsigned long long)a->value, (long long)b->revision,
+                     b->key, (unsigned long long)b->value);
+            return;
+        }
+    }
+    if (first->count != other->count) {
+        sim_fail(s, "the watches of members 1 and %u saw %zu and %zu events",
+                 member, first->count, other->count);
+    }
+}
+
 /* kv rules: ordered, unique, complete, on every member alike. */
 static void check_watches(struct sim *s)
 {
@@ -31,17 +54,7 @@ static void check_watches(struct sim *s)
         }
     }
     for (uint32_t m = 1; m < s->options.members; m++) {
-        const struct changes *other = &s->members[m].seen;
-        if (other->count != first->count ||
-            (first->count > 0 &&
-             memcmp(other->list, first->list,
-                    first->count * sizeof first->list[0]) != 0)) {
-            sim_fail(s,
-                     "the watches of members 1 and %u differ: %zu and %zu "
-                     "events",
-                     m + 1, first->count, other->count);
-            return;
-        }
+        check_same(s, m + 1, first, &s->members[m].seen);
     }
 }
 

@@ -22,6 +22,12 @@ static bool reserve(void *arg, uint64_t bytes)
     return wal_reserve(m->wal, bytes);
 }
 
+static void unreserve(void *arg, uint64_t bytes)
+{
+    const struct member *m = arg;
+    wal_unreserve(m->wal, bytes);
+}
+
 static int64_t now_ns(void *arg)
 {
     return clock_of(arg).now_ns;
@@ -105,6 +111,7 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .log_keep_entries = 1000000,
         .log_keep_bytes = 64 * 1024 * 1024,
         .reserve = reserve,
+        .unreserve = unreserve,
         .send = send,
         .now_ns = now_ns,
         .host = m,
@@ -204,6 +211,10 @@ static void saved(struct sim *s, struct event *e)
     }
     struct fault fault = {{0}};
     enum status st = wal_sync(m->wal, &fault);
+    bool more = st == ST_OK;
+    while (more && st == ST_OK) {
+        st = wal_tend(m->wal, UINT64_MAX, &more, &fault);
+    }
     for (size_t i = 0; i < m->saving_count; i++) {
         if (st == ST_OK) {
             st = replica_saved(m->replica, &m->saving[i], &fault);
