@@ -14,7 +14,6 @@ struct apply {
     int64_t revision;    /* that of its changes: one more than the store's */
     uint32_t sub;        /* of the next change; 0: nothing changed yet */
     struct fault *reterr;
-    bool broken; /* the error is the store's, not the command's */
 
     /* While a prefix is moved: new groups below `to` take over the identity of
      * those they replace. */

@@ -7,6 +7,7 @@
  */
 
 #include "base/must.h"
+#include "store/cost.h"
 #include "store/internal.h"
 
 static enum status check_level(const struct kv_txn_spec *txn, uint64_t budget,
@@ -32,6 +33,9 @@ static enum status check_put(const struct kv_put *p)
 {
     if (p->key.size == 0) {
         return ST_EMPTY_KEY;
+    }
+    if (p->key.size > KEY_SIZE_MAX) {
+        return ST_TOO_LARGE;
     }
     if (p->ignore_value && p->value.size != 0) {
         return ST_VALUE_PROVIDED;
@@ -129,47 +133,6 @@ enum status check_txn(const struct kv_txn_spec *txn)
     return st == ST_OK ? check_claims(txn) : st;
 }
 
-/* Bytes that encoding adds at most beside the keys and values, for one compare
- * or operation; a quick bound before anything is encoded. */
-static uint64_t size_of_ops(const struct kv_op *ops, size_t count);
-
-static uint64_t size_of_txn(const struct kv_txn_spec *txn)
-{
-    uint64_t size = 0;
-    for (size_t i = 0; i < txn->compares_count; i++) {
-        const struct kv_compare *c = &txn->compares[i];
-        size += c->keys.key.size + c->keys.end.size + c->value.size;
-    }
-    return size + size_of_ops(txn->success, txn->success_count) +
-           size_of_ops(txn->failure, txn->failure_count);
-}
-
-static uint64_t size_of_op(const struct kv_op *op)
-{
-    switch (op->type) {
-    case KV_OP_RANGE:
-        return op->range.keys.key.size + op->range.keys.end.size;
-    case KV_OP_PUT:
-        return op->put.key.size + op->put.value.size + op->put.attrs.size;
-    case KV_OP_DELETE_RANGE:
-        return op->delete_range.keys.key.size + op->delete_range.keys.end.size;
-    case KV_OP_TXN:
-        return size_of_txn(op->txn);
-    case KV_OP_MOVE:
-        return op->move.from.size + op->move.to.size;
-    }
-    return 0;
-}
-
-static uint64_t size_of_ops(const struct kv_op *ops, size_t count)
-{
-    uint64_t size = 0;
-    for (size_t i = 0; i < count; i++) {
-        size += size_of_op(&ops[i]);
-    }
-    return size;
-}
-
 enum status store_check_txn(const struct store *s,
                             const struct kv_txn_spec *txn)
 {
@@ -177,7 +140,7 @@ enum status store_check_txn(const struct store *s,
     if (st == ST_OK) {
         st = check_claims(txn);
     }
-    if (st == ST_OK && size_of_txn(txn) > s->options.request_bytes_max) {
+    if (st == ST_OK && cost_txn_bytes(txn) > s->options.request_bytes_max) {
         return ST_TOO_LARGE;
     }
     return st;

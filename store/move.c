@@ -10,14 +10,10 @@
 #include "base/must.h"
 #include "store/apply.h"
 
-static enum status source_keys(const struct kv_move *m, struct arena *arena,
-                               struct kv_keys *ret)
+/* All keys that begin with `from`. */
+static struct kv_keys source_keys(const struct kv_move *m, struct arena *arena)
 {
-    *ret = (struct kv_keys){.key = m->from};
-    if (m->prefix) {
-        ret->end = prefix_end(arena, m->from);
-    }
-    return ST_OK;
+    return (struct kv_keys){.key = m->from, .end = prefix_end(arena, m->from)};
 }
 
 static enum status must_exist(const struct store *s, struct bytes key,
@@ -51,16 +47,14 @@ enum status move_validate(const struct store *s, const struct kv_move *m,
         return ST_OK;
     }
     struct arena arena = {0};
-    struct kv_range_spec spec = {.keys_only = true,
-                                 .limit = KV_MOVE_KEYS_MAX + 1};
+    const struct kv_range_spec spec = {.keys = source_keys(m, &arena),
+                                       .keys_only = true,
+                                       .limit = KV_MOVE_KEYS_MAX + 1,
+                                       .count_bounded = true};
     struct kv_range_result found;
-    enum status st = source_keys(m, &arena, &spec.keys);
-    spec.count_bounded = true;
-    if (st == ST_OK) {
-        st = range_run(s, &spec, s->state.numbers.revision, &arena, false,
-                       &found, reterr);
-        *ret_broken = st != ST_OK;
-    }
+    enum status st = range_run(s, &spec, s->state.numbers.revision, &arena,
+                               false, &found, reterr);
+    *ret_broken = st != ST_OK;
     if (st == ST_OK && found.items_count > KV_MOVE_KEYS_MAX) {
         st = ST_TOO_MANY_OPS;
     }
@@ -233,13 +227,10 @@ static enum status exchange(struct apply *a, const struct kv_move *m)
 static enum status move_prefix(struct apply *a, const struct kv_move *m,
                                int64_t *ret_moved)
 {
-    struct kv_keys keys;
+    const struct kv_keys keys = source_keys(m, a->arena);
     struct bytes *list;
     size_t count;
-    enum status st = source_keys(m, a->arena, &keys);
-    if (st == ST_OK) {
-        st = change_list(a, &keys, &list, &count);
-    }
+    enum status st = change_list(a, &keys, &list, &count);
     if (st != ST_OK) {
         return st;
     }

@@ -114,22 +114,18 @@ static size_t group_size(const struct kv_range_spec *spec, struct bytes key)
     return slash == NULL ? 0 : (size_t)(slash - key.data) + 1;
 }
 
-static enum status found_group(struct ranging *r, struct bytes name)
+static enum status found_group(struct ranging *r, struct bytes name,
+                               const struct group *g)
 {
     r->count++;
     if (!wants_items(r)) {
         r->more = !r->spec->count_only;
         return ST_OK;
     }
-    struct group g = {0};
-    const enum status st = find_group(r->store, name, &g, r->reterr);
-    if (st != ST_OK) {
-        return st;
-    }
     *gather_add(&r->gather) = (struct kv_item){
         .key = r->copy ? arena_copy(r->gather.arena, name) : name,
-        .ino = g.live ? g.ino : 0,
-        .mtime_ns = g.live ? g.mtime_ns : 0,
+        .ino = g->live ? g->ino : 0,
+        .mtime_ns = g->live ? g->mtime_ns : 0,
         .group = true,
     };
     return ST_OK;
@@ -146,6 +142,42 @@ static bool done_early(const struct ranging *r)
     return r->spec->count_bounded && r->more;
 }
 
+/* The group that stands next, decided by the index alone: it says whether any
+ * key is live below, so that a directory full of deleted keys costs one look.
+ * *ret_passed false: the index cannot tell, or what stands next is no group. */
+static enum status pass_group(struct ranging *r, struct merge *m,
+                              bool *ret_passed)
+{
+    struct bytes key;
+    *ret_passed = false;
+    if (!r->at_newest || !merge_least_key(m, &key) ||
+        !in_range(&r->spec->keys, key)) {
+        return ST_OK;
+    }
+    const struct bytes name = {key.data, group_size(r->spec, key)};
+    if (name.size == 0 || group_of(name) != name.size) {
+        return ST_OK;
+    }
+    struct group g;
+    enum status st = find_group(r->store, name, &g, r->reterr);
+    if (st == ST_OK && g.live) {
+        st = found_group(r, name, &g);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    *ret_passed = true;
+    return merge_seek(m, prefix_end(r->gather.arena, name), r->reterr);
+}
+
+/* A group of an old revision, or beyond what is indexed. */
+static enum status reach_group(struct ranging *r, struct bytes name)
+{
+    struct group g = {0};
+    const enum status st = find_group(r->store, name, &g, r->reterr);
+    return st == ST_OK ? found_group(r, name, &g) : st;
+}
+
 static enum status walk(struct ranging *r, struct merge *m)
 {
     const struct kv_keys *keys = &r->spec->keys;
@@ -153,21 +185,25 @@ static enum status walk(struct ranging *r, struct merge *m)
     while (st == ST_OK && !done_early(r)) {
         struct bytes key;
         struct version v;
-        bool found;
+        bool found, passed = false;
+        if (r->spec->grouped) {
+            st = pass_group(r, m, &passed);
+        }
+        if (st != ST_OK || passed) {
+            continue;
+        }
         st = merge_next(m, &found, &key, &v, r->reterr);
         if (st != ST_OK || !found || !in_range(keys, key)) {
             break;
         }
-        const size_t size = group_size(r->spec, key);
-        if (size == 0) {
+        const struct bytes name = {key.data, group_size(r->spec, key)};
+        if (name.size == 0) {
             st = found_key(r, key, &v);
             continue;
         }
-        const struct bytes name = {key.data, size};
-        st = found_group(r, name);
-        const struct bytes after = prefix_end(r->gather.arena, name);
+        st = reach_group(r, name);
         if (st == ST_OK) {
-            st = merge_seek(m, after, r->reterr);
+            st = merge_seek(m, prefix_end(r->gather.arena, name), r->reterr);
         }
     }
     return st;
@@ -185,7 +221,7 @@ static enum status run_single(struct ranging *r)
     }
     const size_t size = group_size(r->spec, key);
     return size == 0 ? found_key(r, key, &v)
-                     : found_group(r, (struct bytes){key.data, size});
+                     : reach_group(r, (struct bytes){key.data, size});
 }
 
 static enum status run_many(struct ranging *r)
@@ -229,6 +265,7 @@ enum status range_run(const struct store *s, const struct kv_range_spec *spec,
         .store = s,
         .spec = spec,
         .revision = spec->revision <= 0 ? newest : spec->revision,
+        .at_newest = spec->revision <= 0 || spec->revision == newest,
         .copy = copy,
         .custom = has_filters(spec) ||
                   sort_is_needed(spec->sort_target, spec->sort_order),

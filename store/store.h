@@ -13,6 +13,9 @@
  * memtable, or the LMDB snapshot of the view.  Nothing is kept in memory per
  * key; opening does not scan.
  *
+ * A key changes at most once in a revision: transactions that could change one
+ * twice are refused (ST_DUPLICATE_KEY), moves included.
+ *
  * Every record on disk carries a CRC-32C over key and value, verified when it
  * is read: a mismatch is ST_CORRUPT, naming the key, and is never served.
  */
@@ -26,16 +29,21 @@
 struct store;
 
 struct store_options {
-    uint64_t map_size;           /* LMDB's, sparse; 1 TiB by default */
-    uint64_t quota_bytes;        /* 2 GiB by default; 0: that default */
-    uint64_t memtable_bytes_max; /* active one is frozen at this size */
-    uint32_t txn_ops_max;        /* 128 */
-    uint64_t request_bytes_max;  /* 1.5 MiB */
+    uint64_t map_size;    /* LMDB's, sparse; 1 TiB by default */
+    uint64_t quota_bytes; /* 2 GiB by default; 0: that default */
+    uint64_t
+        memtable_bytes_max;     /* the active one wants to be flushed at this
+                                   size; 6 MiB by default (a flush of random
+                                   keys makes LMDB hold about ten times that) */
+    uint32_t txn_ops_max;       /* 128 */
+    uint64_t request_bytes_max; /* 1.5 MiB */
 };
 void store_options_default(struct store_options *ret);
 
 /* Opens the store in `path` (a directory, made when missing).
- *   ST_INVALID  it holds something else;  ST_CORRUPT;  ST_BUSY;  ST_IO */
+ *   ST_INVALID  it holds something else, or another format's
+ *   ST_BUSY     another process has it; the fault says which
+ *   ST_CORRUPT, ST_IO */
 enum status store_open(const char *path, const struct store_options *options,
                        struct store **ret, struct fault *reterr) MUST_USE;
 /* Without flushing; the log has what is missing. NULL is fine. */
@@ -47,6 +55,7 @@ struct store_identity {
 };
 /* Zeros when never set. */
 void store_identity(const struct store *s, struct store_identity *ret);
+/* Durable when it returns; not while a flush is under way. */
 enum status store_set_identity(struct store *s,
                                const struct store_identity *identity,
                                struct fault *reterr) MUST_USE;
@@ -69,6 +78,12 @@ void store_encode_compact(const struct store_stamp *stamp, int64_t revision,
  */
 enum status store_check_txn(const struct store *s,
                             const struct kv_txn_spec *txn) MUST_USE;
+
+/* ST_NO_SPACE when the transaction's puts would take the store over its quota.
+ * Deletes and moves always have room. Of this node alone, hence for whoever
+ * proposes: never asked by apply. */
+enum status store_check_room(const struct store *s,
+                             const struct kv_txn_spec *txn) MUST_USE;
 
 /* --- apply --- */
 
@@ -130,10 +145,14 @@ bool store_txn_is_read(const struct kv_txn_spec *txn);
 /* --- memtable to LMDB --- */
 
 struct store_flush;
-/* Freezes the active memtable; NULL when it is empty or one is being flushed.
+/* Freezes the active memtable; NULL when there is nothing to write and nothing
+ * to sweep (not even an applied index has moved), or a flush is under way.
  * Loop thread. */
 struct store_flush *store_flush_begin(struct store *s);
-/* Store thread; touches nothing but the frozen memtable and LMDB. */
+/* Store thread; touches nothing but the frozen memtable and LMDB.  All or
+ * nothing: after a failure the same flush may be run again.
+ *   ST_NO_SPACE  the disk or the map is full
+ *   ST_CORRUPT, ST_IO */
 enum status store_flush_run(struct store_flush *f,
                             struct fault *reterr) MUST_USE;
 /* Loop thread, after a run that succeeded: the view moves on and the frozen
@@ -155,7 +174,8 @@ bool store_has_garbage(const struct store *s);
 void store_watch(struct store *s, struct kv_watch *w);
 void store_unwatch(struct store *s, struct kv_watch *w);
 /* Hands out the events of applied commands, and for watches that start in the
- * past a bounded slice of history. True when there is more to do. */
+ * past a bounded slice of history. True when there is more to do.  Callbacks
+ * may watch, unwatch and free their own watch, but not deliver. */
 bool store_deliver(struct store *s, struct kv_header header);
 
 /* --- facts --- */
