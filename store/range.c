@@ -160,14 +160,22 @@ static enum status pass_group(struct ranging *r, struct merge *m,
     }
     struct group g;
     enum status st = find_group(r->store, name, &g, r->reterr);
-    if (st == ST_OK && g.live) {
-        st = found_group(r, name, &g);
-    }
     if (st != ST_OK) {
         return st;
     }
+    const struct kv_keys *keys = &r->spec->keys;
+    const struct bytes after = prefix_end(r->gather.arena, name);
+    if (g.live) {
+        const bool whole =
+            bytes_compare(keys->key, name) <= 0 &&
+            (keys_unbounded(keys) || bytes_compare(after, keys->end) <= 0);
+        if (!whole) {
+            return ST_OK; /* live, but perhaps not within the range */
+        }
+        st = found_group(r, name, &g);
+    }
     *ret_passed = true;
-    return merge_seek(m, prefix_end(r->gather.arena, name), r->reterr);
+    return st == ST_OK ? merge_seek(m, after, r->reterr) : st;
 }
 
 /* A group of an old revision, or beyond what is indexed. */
