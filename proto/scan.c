@@ -266,7 +266,7 @@ static MUST_USE enum status scan_levels(struct scan *s, struct level *stack)
             depth--;
             continue;
         }
-        const ProtobufCMessageDescriptor *inside;
+        const ProtobufCMessageDescriptor *inside = NULL;
         struct bytes content = BYTES_NONE;
         const enum status st = scan_field(s, l, &inside, &content);
         if (st != ST_OK) {
