@@ -262,12 +262,7 @@ enum status wal_append(struct wal *w, const struct wal_batch *batch,
         return st;
     }
     wal_keep_promise(w, batch->entries, batch->entries_count);
-    if (w->spares_count > 0) {
-        return ST_OK;
-    }
-    /* Ahead of need. A full disk fails nothing yet: wal_reserve() knows. */
-    st = wal_make_spares(w, 1, reterr);
-    return st == ST_NO_SPACE ? ST_OK : st;
+    return wal_make_some_ahead(w, reterr);
 }
 
 enum status wal_append_state(struct wal *w, struct fault *reterr)

@@ -77,6 +77,9 @@ void wal_publish_room(struct wal *w);
 /* Makes segments until `count` are spare. ST_NO_SPACE is not final. */
 enum status wal_make_spares(struct wal *w, size_t count,
                             struct fault *reterr) MUST_USE;
+/* A slice of the next segment, when there is none: a host that is never idle
+ * makes it bit by bit.  A full disk fails nothing here. */
+enum status wal_make_some_ahead(struct wal *w, struct fault *reterr) MUST_USE;
 void wal_add_spare(struct wal *w, uint32_t id);
 /* One segment becomes a spare, or goes; the names are not synced yet, and a
  * failure is the caller's to make final. */

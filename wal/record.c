@@ -10,8 +10,9 @@
 #define CHECKSUM_SIZE   4
 
 static const uint8_t format_name[8] = {'k', 'e', 'e', 'l', 'w', 'a', 'l', '1'};
-#define FORMAT_FAMILY_SIZE 7 /* of format_name: the last byte is the version   \
-                              */
+#define FORMAT_FAMILY_SIZE                                                     \
+    7 /* of format_name: the last byte is the version                          \
+       */
 
 static uint64_t head_size(uint32_t type)
 {

@@ -11,7 +11,8 @@
 #include "base/must.h"
 #include "wal/internal.h"
 
-#define FILL_SIZE ((size_t)256 << 10)
+#define FILL_SIZE  ((size_t)256 << 10)
+#define SYNC_EVERY ((uint64_t)4 << 20) /* bytes of a segment that is made */
 
 /* Data in sectors takes 512 bytes for each 476. */
 #define BYTES_FOR(data) ((data) + (data) / 12)
@@ -91,6 +92,14 @@ static enum status fill(struct wal *w, uint64_t bytes_max, struct fault *why)
             return st;
         }
         w->made += n;
+        /* So that the last sync does not hold up the log for all of it. */
+        if (w->made % SYNC_EVERY == 0) {
+            w->syncs++;
+            const enum status synced = w->disk->ops->sync(w->making, why);
+            if (synced != ST_OK) {
+                return synced;
+            }
+        }
     }
     return ST_OK;
 }
@@ -174,6 +183,15 @@ enum status wal_make_spares(struct wal *w, size_t count, struct fault *reterr)
         }
     }
     return ST_OK;
+}
+
+enum status wal_make_some_ahead(struct wal *w, struct fault *reterr)
+{
+    if (w->spares_count > 0) {
+        return ST_OK;
+    }
+    const enum status st = make_some(w, FILL_SIZE, reterr);
+    return st == ST_NO_SPACE ? ST_OK : st;
 }
 
 bool wal_wants_tending(const struct wal *w)
