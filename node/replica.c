@@ -12,7 +12,6 @@
 #define COMMITTED_BYTES_MAX   (4 * 1024 * 1024)
 #define UNCOMMITTED_BYTES_MAX (64 * 1024 * 1024)
 #define INFLIGHT_MESSAGES     256
-#define LOG_SLACK_ENTRIES     1024 /* compact the memory log in such steps */
 
 struct replica *replica_new(const struct replica_options *options,
                             struct store *store)
@@ -23,6 +22,11 @@ struct replica *replica_new(const struct replica_options *options,
     r->kv.ops = &replica_kv_ops;
     r->options = *options;
     r->store = store;
+    must(options->first_conf.voters_count <= RAFT_MEMBERS_MAX);
+    memcpy(r->voters, options->first_conf.voters,
+           options->first_conf.voters_count * sizeof r->voters[0]);
+    r->options.first_conf.voters = r->voters;
+    r->storage.ops = &replica_log_ops;
     r->log = raft_memory_storage_new();
     r->results = store_results_new();
     /* Tickets of an earlier life may still come out of the log: begin far from
@@ -52,119 +56,12 @@ void replica_free(struct replica *r)
 
 /* --- starting --- */
 
-/* How many applied entries are kept for slow followers. */
-static uint64_t entries_kept(const struct replica *r)
-{
-    const struct raft_conf_state *conf = &r->options.first_conf;
-    return conf->voters_count == 1 ? 0 : r->options.log_keep_entries;
-}
-
-static void drop_first(struct replica *r)
-{
-    struct raft_entry *e = &r->recovered.list[r->recovered_first++];
-    r->before_index = e->index;
-    r->before_term = e->term;
-    payload_drop(e->payload);
-    e->payload = NULL;
-}
-
-/* An entry at or below an earlier one's index replaces it and all after it;
- * what the store has and no follower can want is only remembered by its last
- * index and term. */
-void replica_recover_entry(void *arg, const struct raft_entry *e)
-{
-    struct replica *r = arg;
-    must(r->raft == NULL);
-    struct raft_entries *list = &r->recovered;
-    while (list->count > r->recovered_first &&
-           list->list[list->count - 1].index >= e->index) {
-        payload_drop(list->list[--list->count].payload);
-    }
-    raft_entries_add(list, e, 1);
-    while (list->list[r->recovered_first].index + entries_kept(r) <=
-           store_applied_index(r->store)) {
-        drop_first(r);
-        if (r->recovered_first == list->count) {
-            list->count = r->recovered_first = 0;
-            return;
-        }
-    }
-}
-
-/* The log must reach at least as far as the store, with the same entry there:
- * the store only ever holds what was durable in the log first. */
-static enum status check_against_store(const struct replica *r,
-                                       struct fault *reterr)
-{
-    const uint64_t applied = store_applied_index(r->store);
-    uint64_t index = r->before_index;
-    uint64_t term = r->before_term;
-    for (size_t i = r->recovered_first;
-         i < r->recovered.count && index < applied &&
-         r->recovered.list[i].index == index + 1;
-         i++) {
-        index = r->recovered.list[i].index;
-        term = r->recovered.list[i].term;
-    }
-    if (index != applied ||
-        (applied > 0 && term != store_applied_term(r->store))) {
-        return fault_set(
-            reterr, ST_CORRUPT,
-            "the log and the store do not belong together: the store has "
-            "applied entry %llu of term %llu, the log has %llu of term %llu "
-            "there; restore both from the same copy",
-            (unsigned long long)applied,
-            (unsigned long long)store_applied_term(r->store),
-            (unsigned long long)index, (unsigned long long)term);
-    }
-    return ST_OK;
-}
-
-/* Gives raft the log as it was found. */
-static enum status fill_log(struct replica *r,
-                            const struct wal_recovery *recovery,
-                            struct fault *reterr)
-{
-    if (r->before_index > 0) {
-        struct raft_snapshot *at = raft_snapshot_new(
-            r->before_index, r->before_term, &r->options.first_conf, NULL);
-        const enum status st = raft_memory_storage_apply_snapshot(r->log, at);
-        raft_snapshot_drop(at);
-        must(st == ST_OK); /* the storage was empty */
-    } else {
-        raft_memory_storage_set_conf(r->log, &r->options.first_conf);
-    }
-    struct raft_hard_state hard = recovery->hard_state;
-    if (hard.commit < store_applied_index(r->store)) {
-        hard.commit = store_applied_index(r->store); /* commit is a hint,
-                                                        applied is proof */
-    }
-    raft_memory_storage_set_hard_state(r->log, &hard);
-    const enum status st = raft_memory_storage_append(
-        r->log, r->recovered.list + r->recovered_first,
-        r->recovered.count - r->recovered_first);
-    if (st != ST_OK) {
-        return fault_set(reterr, ST_CORRUPT,
-                         "the log has a gap behind entry %llu",
-                         (unsigned long long)r->before_index);
-    }
-    raft_entries_fini(&r->recovered);
-    return ST_OK;
-}
-
 enum status replica_begin(struct replica *r,
                           const struct wal_recovery *recovery,
                           struct fault *reterr)
 {
     must(r->raft == NULL);
-    if (recovery->start_index > r->before_index) {
-        r->before_index = recovery->start_index;
-        r->before_term = recovery->start_term;
-    }
-    enum status st = check_against_store(r, reterr);
-    if (st == ST_OK) {
-        st = fill_log(r, recovery, reterr);
-    }
+    enum status st = replica_fill_log(r, recovery, reterr);
     if (st != ST_OK) {
         return st;
     }
@@ -173,7 +70,7 @@ enum status replica_begin(struct replica *r,
         .id = r->options.member_id,
         .election_ticks = r->options.election_ticks,
         .heartbeat_ticks = r->options.heartbeat_ticks,
-        .storage = raft_memory_storage_base(r->log),
+        .storage = &r->storage,
         .applied = store_applied_index(r->store),
         .max_size_per_message = MESSAGE_BYTES_MAX,
         .max_committed_size_per_ready = COMMITTED_BYTES_MAX,
@@ -308,23 +205,6 @@ static enum status carry_out(struct replica *r, struct fault *reterr)
     return ST_OK;
 }
 
-/* Followers that lag need old entries; beyond what is kept for them memory is
- * better used otherwise. */
-static void compact_log(struct replica *r)
-{
-    const uint64_t keep =
-        raft_memory_storage_size(r->log) > r->options.log_keep_bytes
-            ? 0
-            : entries_kept(r);
-    const uint64_t applied = store_applied_index(r->store);
-    const uint64_t first = raft_memory_storage_first_index(r->log);
-    if (applied < first + keep + LOG_SLACK_ENTRIES) {
-        return;
-    }
-    const enum status st = raft_memory_storage_compact(r->log, applied - keep);
-    must(st == ST_OK); /* applied entries are in the log */
-}
-
 static void note_leader(struct replica *r)
 {
     if (r->leader_was_known) {
@@ -343,6 +223,7 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
                          bool *ret_more, struct fault *reterr)
 {
     r->clock = *clock;
+    r->submitted = false;
     pending_expire(&r->pending, clock->now_ns);
     replica_propose_queued(r);
     replica_begin_reads(r);
@@ -353,11 +234,11 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
         }
     }
     note_leader(r);
-    compact_log(r);
+    replica_compact_log(r);
     bool more = replica_answer_reads(r);
     more |= pending_deliver(&r->pending);
     more |= store_deliver(r->store, replica_header(r));
-    *ret_more = more;
+    *ret_more = more || r->submitted; /* from inside a callback */
     return ST_OK;
 }
 
@@ -385,7 +266,7 @@ bool replica_trim_point(struct replica *r, uint64_t *ret_index,
 {
     const uint64_t durable = store_durable_index(r->store);
     must(durable <= store_applied_index(r->store));
-    const uint64_t keep = entries_kept(r);
+    const uint64_t keep = replica_entries_kept(r);
     if (durable <= r->trimmed_index + keep) {
         return false;
     }

@@ -9,9 +9,11 @@ struct replica {
     struct kv kv; /* first: the vtable's self */
     struct replica_options options;
     struct store *store;
-    struct raft_memory_storage *log; /* recent entries, for raft */
-    struct raft *raft;               /* NULL until replica_begin() */
-    struct replica_clock clock;      /* of the present turn */
+    uint64_t voters[RAFT_MEMBERS_MAX]; /* options.first_conf points here */
+    struct raft_memory_storage *log;   /* recent entries, ... */
+    struct raft_storage storage;       /* ... as raft sees them */
+    struct raft *raft;                 /* NULL until replica_begin() */
+    struct replica_clock clock;        /* of the present turn */
 
     struct pending_table pending;
     struct store_results *results;
@@ -40,8 +42,19 @@ struct replica {
     uint64_t ready_index; /* committed when a leader was first known */
     bool leader_was_known;
     bool disk_full;
+    bool submitted; /* a call, since the turn began */
     bool stopped;
 };
+
+/* replica_log.c */
+extern const struct raft_storage_ops replica_log_ops;
+/* How many applied entries are kept for slow followers. */
+uint64_t replica_entries_kept(const struct replica *r);
+/* Forgets what no follower is kept for. */
+void replica_compact_log(struct replica *r);
+enum status replica_fill_log(struct replica *r,
+                             const struct wal_recovery *recovery,
+                             struct fault *reterr) MUST_USE;
 
 /* replica_kv.c */
 extern const struct kv_ops replica_kv_ops;

@@ -27,6 +27,7 @@ static void submit(struct replica *r, struct kv_call *call,
     const int64_t timeout_ms =
         call->timeout_ms > 0 ? call->timeout_ms : r->options.timeout_ms;
     call->header = (struct kv_header){0};
+    r->submitted = true;
     struct pending *p = pending_add(&r->pending, call, kind, is_write,
                                     r->options.now_ns(r->options.host) +
                                         timeout_ms * INT64_C(1000000));

@@ -44,6 +44,31 @@ TEST(identity, several_urls_of_one_name_are_one_member)
     EXPECT_INT(x.member_id, y.member_id);
 }
 
+/* Peers are reached at what the URLs say. */
+TEST(identity, addresses_are_kept_by_member)
+{
+    const struct identity x =
+        derive("b", "t", "a=http://x:1,b=http://[::1]:3,a=http://y:2");
+    const size_t a = x.voters[0] == x.member_id ? 1 : 0;
+    EXPECT_TEXT(x.addresses[a], "x:1,y:2");
+    EXPECT_TEXT(x.addresses[1 - a], "[::1]:3");
+}
+
+/* Half a configuration that looks secure is worse than none. */
+TEST(identity, urls_that_this_version_cannot_serve_are_refused)
+{
+    struct identity id;
+    struct fault fault = {{0}};
+    char to[64];
+    EXPECT_INT(identity_derive("a", "t", "a=https://x:1", &id, &fault),
+               ST_UNSUPPORTED);
+    EXPECT_INT(identity_derive("a", "t", "a=x:1", &id, &fault), ST_INVALID);
+    EXPECT_INT(
+        identity_strip_urls("http://a:1,http://b:2", to, sizeof to, &fault),
+        ST_OK);
+    EXPECT_TEXT(to, "a:1,b:2");
+}
+
 /* A typing error must not start a cluster of its own. */
 TEST(identity, what_cannot_be_read_is_refused_and_named)
 {

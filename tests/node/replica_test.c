@@ -313,3 +313,28 @@ TEST(replica, a_log_that_does_not_match_the_store_is_refused)
     EXPECT(strstr(fault.text, "do not belong together") != NULL);
     rig_end(&r);
 }
+
+static void get_again(struct kv_call *call)
+{
+    struct rig_get *g = container_of(call, struct rig_get, range.call);
+    if (++g->calls < 3) {
+        kv_range(g->rig->kv, &g->range);
+    }
+}
+
+/* A listing asks for its next page from the answer to the last: a page that
+ * waits for the next heartbeat makes a large directory crawl. */
+TEST(replica, a_call_submitted_by_an_answer_is_answered_in_the_same_turn)
+{
+    struct rig r = {0};
+    struct rig_get g = {.rig = &r};
+    rig_start(&r);
+    rig_settle(&r);
+    g.range.spec.keys.key = bytes_of("/a");
+    g.range.spec.serializable = true;
+    g.range.call.done = get_again;
+    kv_range(r.kv, &g.range);
+    rig_turn(&r);
+    EXPECT_INT(g.calls, 3);
+    rig_end(&r);
+}

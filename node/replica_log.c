@@ -1,0 +1,192 @@
+/* The recent log in memory, as raft reads it: filled from what the disk had,
+ * compacted behind what is applied. */
+
+#include "base/must.h"
+#include "node/replica_internal.h"
+
+#define LOG_SLACK_ENTRIES 1024 /* compact in such steps */
+
+/* How many applied entries are kept for slow followers. */
+uint64_t replica_entries_kept(const struct replica *r)
+{
+    const struct raft_conf_state *conf = &r->options.first_conf;
+    return conf->voters_count == 1 ? 0 : r->options.log_keep_entries;
+}
+
+static void drop_first(struct replica *r)
+{
+    struct raft_entry *e = &r->recovered.list[r->recovered_first++];
+    r->before_index = e->index;
+    r->before_term = e->term;
+    payload_drop(e->payload);
+    e->payload = NULL;
+}
+
+/* An entry at or below an earlier one's index replaces it and all after it;
+ * what the store has and no follower can want is only remembered by its last
+ * index and term. */
+void replica_recover_entry(void *arg, const struct raft_entry *e)
+{
+    struct replica *r = arg;
+    must(r->raft == NULL);
+    struct raft_entries *list = &r->recovered;
+    while (list->count > r->recovered_first &&
+           list->list[list->count - 1].index >= e->index) {
+        payload_drop(list->list[--list->count].payload);
+    }
+    raft_entries_add(list, e, 1);
+    while (list->list[r->recovered_first].index + replica_entries_kept(r) <=
+           store_applied_index(r->store)) {
+        drop_first(r);
+        if (r->recovered_first == list->count) {
+            list->count = r->recovered_first = 0;
+            return;
+        }
+    }
+}
+
+/* The log must reach at least as far as the store, with the same entry there:
+ * the store only ever holds what was durable in the log first. */
+static enum status check_against_store(const struct replica *r,
+                                       struct fault *reterr)
+{
+    const uint64_t applied = store_applied_index(r->store);
+    uint64_t index = r->before_index;
+    uint64_t term = r->before_term;
+    for (size_t i = r->recovered_first;
+         i < r->recovered.count && index < applied &&
+         r->recovered.list[i].index == index + 1;
+         i++) {
+        index = r->recovered.list[i].index;
+        term = r->recovered.list[i].term;
+    }
+    if (index != applied ||
+        (applied > 0 && term != store_applied_term(r->store))) {
+        return fault_set(
+            reterr, ST_CORRUPT,
+            "the log and the store do not belong together: the store has "
+            "applied entry %llu of term %llu, the log has %llu of term %llu "
+            "there; restore both from the same copy",
+            (unsigned long long)applied,
+            (unsigned long long)store_applied_term(r->store),
+            (unsigned long long)index, (unsigned long long)term);
+    }
+    return ST_OK;
+}
+
+/* Gives raft the log as it was found. */
+enum status replica_fill_log(struct replica *r,
+                             const struct wal_recovery *recovery,
+                             struct fault *reterr)
+{
+    if (recovery->start_index > r->before_index) {
+        r->before_index = recovery->start_index;
+        r->before_term = recovery->start_term;
+    }
+    enum status st = check_against_store(r, reterr);
+    if (st != ST_OK) {
+        return st;
+    }
+    if (r->before_index > 0) {
+        struct raft_snapshot *at = raft_snapshot_new(
+            r->before_index, r->before_term, &r->options.first_conf, NULL);
+        st = raft_memory_storage_apply_snapshot(r->log, at);
+        raft_snapshot_drop(at);
+        must(st == ST_OK); /* the storage was empty */
+    } else {
+        raft_memory_storage_set_conf(r->log, &r->options.first_conf);
+    }
+    struct raft_hard_state hard = recovery->hard_state;
+    if (hard.commit < store_applied_index(r->store)) {
+        hard.commit = store_applied_index(r->store); /* commit is a hint,
+                                                        applied is proof */
+    }
+    raft_memory_storage_set_hard_state(r->log, &hard);
+    st = raft_memory_storage_append(r->log,
+                                    r->recovered.list + r->recovered_first,
+                                    r->recovered.count - r->recovered_first);
+    if (st != ST_OK) {
+        return fault_set(reterr, ST_CORRUPT,
+                         "the log has a gap behind entry %llu",
+                         (unsigned long long)r->before_index);
+    }
+    raft_entries_fini(&r->recovered);
+    return ST_OK;
+}
+
+/* Followers that lag need old entries; beyond what is kept for them memory is
+ * better used otherwise. */
+void replica_compact_log(struct replica *r)
+{
+    const uint64_t keep =
+        raft_memory_storage_size(r->log) > r->options.log_keep_bytes
+            ? 0
+            : replica_entries_kept(r);
+    const uint64_t applied = store_applied_index(r->store);
+    const uint64_t first = raft_memory_storage_first_index(r->log);
+    if (applied < first + keep + LOG_SLACK_ENTRIES) {
+        return;
+    }
+    const enum status st = raft_memory_storage_compact(r->log, applied - keep);
+    must(st == ST_OK); /* applied entries are in the log */
+}
+
+/* --- as raft sees it --- */
+
+static struct raft_storage *memory_of(struct raft_storage *s)
+{
+    return raft_memory_storage_base(
+        container_of(s, struct replica, storage)->log);
+}
+
+static enum status initial_state(struct raft_storage *s,
+                                 struct raft_hard_state *ret_state,
+                                 struct raft_conf_state *ret_conf)
+{
+    struct raft_storage *m = memory_of(s);
+    return m->ops->initial_state(m, ret_state, ret_conf);
+}
+
+static enum status entries(struct raft_storage *s, uint64_t lo, uint64_t hi,
+                           uint64_t max_bytes, struct raft_entries *to)
+{
+    struct raft_storage *m = memory_of(s);
+    return m->ops->entries(m, lo, hi, max_bytes, to);
+}
+
+static enum status term(struct raft_storage *s, uint64_t index,
+                        uint64_t *ret_term)
+{
+    struct raft_storage *m = memory_of(s);
+    return m->ops->term(m, index, ret_term);
+}
+
+static uint64_t first_index(struct raft_storage *s)
+{
+    struct raft_storage *m = memory_of(s);
+    return m->ops->first_index(m);
+}
+
+static uint64_t last_index(struct raft_storage *s)
+{
+    struct raft_storage *m = memory_of(s);
+    return m->ops->last_index(m);
+}
+
+/* The state itself cannot be sent yet: a follower that needs more than the
+ * entries kept for it waits. */
+static enum status snapshot(struct raft_storage *s, struct raft_snapshot **ret)
+{
+    (void)s;
+    (void)ret;
+    return ST_BUSY;
+}
+
+const struct raft_storage_ops replica_log_ops = {
+    .initial_state = initial_state,
+    .entries = entries,
+    .term = term,
+    .first_index = first_index,
+    .last_index = last_index,
+    .snapshot = snapshot,
+};
