@@ -1,5 +1,7 @@
 /* The one binary: picks the command. */
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,6 +40,17 @@ static const struct {
     {"--help", run_help},       {"-h", run_help},
 };
 
+/* A descriptor below 3 that is closed would be given to the first file that is
+ * opened, and messages would be written into the data. */
+static bool standard_descriptors_open(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd >= 0 && close(fd) == 0;
+}
+
 static int unknown_command(const char *word)
 {
     (void)fprintf(stderr, "keelfs: unknown command '%s'", word);
@@ -54,6 +67,9 @@ static int unknown_command(const char *word)
 
 int main(int argc, char **argv)
 {
+    if (!standard_descriptors_open()) {
+        return 1; /* and there is no way to say so */
+    }
     if (argc < 2) {
         (void)fputs("keelfs: a command is missing\nSee 'keelfs --help'.\n",
                     stderr);

@@ -56,9 +56,6 @@ static const char *advice(enum status why)
         return "; do not delete anything: copy the data directory, then "
                "restore it from a backup";
     }
-    if (why == ST_BUSY) {
-        return "; stop the other process, or give another --data-dir";
-    }
     if (why == ST_DENIED) {
         return "; run as the owner of the directory, or change its mode";
     }
