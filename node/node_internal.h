@@ -12,6 +12,8 @@ struct save_job {
     struct wal *wal;
     struct raft_message *messages;
     size_t count, capacity;
+    struct raft_hard_state hard_state; /* the newest */
+    bool hard_state_waits;             /* to be written with the next entries */
     bool trim; /* after the sync, forget up to: */
     uint64_t trim_index, trim_term;
     bool tends; /* nothing to save: goes on making the next segment */

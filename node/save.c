@@ -15,18 +15,27 @@
 #define TEND_BYTES (1024 * 1024)
 #define RETRY_NS   (1000 * INT64_C(1000000)) /* when the disk was full */
 
+/* The commit index alone is a hint that a restart can do without: it waits for
+ * the next entries, and costs no write of its own. */
 static enum status append(struct save_job *j, const struct raft_message *m)
 {
-    const struct raft_hard_state hard = {
-        .term = m->term, .vote = m->vote, .commit = m->commit};
+    if (m->term != 0) {
+        j->hard_state = (struct raft_hard_state){
+            .term = m->term, .vote = m->vote, .commit = m->commit};
+        j->hard_state_waits = true;
+    }
+    if (m->entries.count == 0 && m->responses_count == 0) {
+        return ST_OK;
+    }
     const struct wal_batch batch = {
-        .hard_state = m->term != 0 ? &hard : NULL,
+        .hard_state = j->hard_state_waits ? &j->hard_state : NULL,
         .entries = m->entries.list,
         .entries_count = m->entries.count,
     };
     if (batch.hard_state == NULL && batch.entries_count == 0) {
         return ST_OK;
     }
+    j->hard_state_waits = false;
     return wal_append(j->wal, &batch, &j->fault);
 }
 
