@@ -94,8 +94,8 @@ static enum status sync_current(struct wal *w, struct fault *reterr)
 }
 
 /* The old segment is synced before the new one is begun, so that only the last
- * one can have a torn tail.  The new one's first sector travels in the write
- * that follows. */
+ * one can have a torn tail; and the new one's first sector before the second is
+ * written, so that a segment whose first sector is gone is no spare. */
 enum status wal_roll(struct wal *w, uint32_t flags, struct fault *reterr)
 {
     must(w->spares_count > 0);
@@ -136,7 +136,8 @@ enum status wal_roll(struct wal *w, uint32_t flags, struct fault *reterr)
     w->next = 0;
     w->synced = 0;
     add_record(w, &head, NULL);
-    return ST_OK;
+    st = wal_flush(w, reterr);
+    return st == ST_OK ? sync_current(w, reterr) : st;
 }
 
 /* --- batches --- */
@@ -197,11 +198,13 @@ static enum status make_room(struct wal *w, const struct raft_entry *entries,
 }
 
 /* Writes the entries, or one record without any, into sectors of which `kept`
- * stay free at the end of each segment. */
-static enum status write_entries(struct wal *w,
-                                 const struct raft_entry *entries, size_t count,
-                                 uint32_t kept, struct fault *reterr)
+ * stay free at the end of each segment.  The hard state comes with the first of
+ * the entries, not before: what it says is committed may be among them. */
+static enum status write_batch(struct wal *w, const struct wal_batch *batch,
+                               uint32_t kept, struct fault *reterr)
 {
+    const struct raft_entry *entries = batch->entries;
+    const size_t count = batch->entries_count;
     size_t done = 0;
     bool written = false;
     while (done < count || !written) {
@@ -214,6 +217,9 @@ static enum status write_entries(struct wal *w,
                 return st;
             }
             continue;
+        }
+        if (batch->hard_state != NULL) {
+            w->hard_state = *batch->hard_state;
         }
         struct record_head head = {.type = RECORD_BATCH, .entries = fit};
         add_record(w, &head, entries + done);
@@ -254,10 +260,7 @@ enum status wal_append(struct wal *w, const struct wal_batch *batch,
     if (st != ST_OK) {
         return st;
     }
-    if (batch->hard_state != NULL) {
-        w->hard_state = *batch->hard_state;
-    }
-    st = write_entries(w, batch->entries, batch->entries_count, kept, reterr);
+    st = write_batch(w, batch, kept, reterr);
     if (st != ST_OK) {
         return st;
     }
@@ -269,7 +272,8 @@ enum status wal_append_state(struct wal *w, struct fault *reterr)
 {
     enum status st = make_room(w, NULL, 0, 0, reterr);
     if (st == ST_OK) {
-        st = write_entries(w, NULL, 0, 0, reterr);
+        const struct wal_batch none = {0};
+        st = write_batch(w, &none, 0, reterr);
     }
     return st;
 }

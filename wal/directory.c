@@ -22,35 +22,30 @@ static void take_name(void *arg, const char *name)
     }
 }
 
-/* A file whose first sector was never written under its name is a spare, unless
- * later sectors say that this one was synced once. */
-static enum status look_at_spare(struct scan *s, struct directory *d,
-                                 struct found *f, struct fault *reterr)
+/* A file whose first sector was never written under its name is a spare.  That
+ * sector is synced before the second is written: when that one is there, the
+ * first was too. */
+static enum status look_at_spare(struct scan *s, struct found *f,
+                                 struct fault *reterr)
 {
     uint8_t *sector;
     struct sector_verdict v;
-    struct scan_rest rest;
     f->kind = FOUND_SPARE;
-    if (f->sectors == 1) {
-        return ST_OK;
-    }
-    enum status st = scan_sector(s, 1, &sector, &v, reterr);
-    if (st != ST_OK || v.state != SECTOR_GOOD) {
+    enum status st = scan_sector(s, 0, &sector, &v, reterr);
+    if (st != ST_OK || f->sectors == 1) {
         return st;
     }
-    st = scan_rest(s, &rest, reterr);
-    if (st == ST_OK && rest.vouched_by > 0) {
+    f->unclean = v.unclean;
+    st = scan_sector(s, 1, &sector, &v, reterr);
+    if (st == ST_OK && v.state == SECTOR_GOOD) {
         f->kind = FOUND_DAMAGED;
         f->why = "its first sector is gone";
-    }
-    if (st == ST_OK && rest.opening_max > d->opening_max) {
-        d->opening_max = rest.opening_max;
     }
     return st;
 }
 
-static enum status look_at_file(struct disk_file *file, struct directory *d,
-                                struct found *f, struct fault *reterr)
+static enum status look_at_file(struct disk_file *file, struct found *f,
+                                struct fault *reterr)
 {
     uint64_t size = 0;
     enum status st = file->disk->ops->size(file, &size, reterr);
@@ -73,7 +68,7 @@ static enum status look_at_file(struct disk_file *file, struct directory *d,
         f->kind = FOUND_LIVE;
         f->head = s.head;
     } else if (st == ST_OK && found == SCAN_NOTHING) {
-        st = look_at_spare(&s, d, f, reterr);
+        st = look_at_spare(&s, f, reterr);
     } else if (st == ST_OK && found == SCAN_TOO_NEW) {
         st = fault_set(reterr, ST_INVALID,
                        "the log's segment %08x was written by a later version "
@@ -87,15 +82,15 @@ static enum status look_at_file(struct disk_file *file, struct directory *d,
     return st;
 }
 
-static enum status look_at(struct disk *disk, struct directory *d,
-                           struct found *f, struct fault *reterr)
+static enum status look_at(struct disk *disk, struct found *f,
+                           struct fault *reterr)
 {
     char name[SEGMENT_NAME_SIZE];
     struct disk_file *file = NULL;
     segment_name(f->id, name);
     enum status st = disk->ops->open(disk, name, false, &file, reterr);
     if (st == ST_OK) {
-        st = look_at_file(file, d, f, reterr);
+        st = look_at_file(file, f, reterr);
         disk->ops->close(file);
     }
     return st;
@@ -114,7 +109,7 @@ enum status directory_read(struct disk *disk, struct directory *ret,
     }
     for (size_t i = 0; i < d.count && st == ST_OK; i++) {
         must(i == 0 || d.found[i - 1].id < d.found[i].id);
-        st = look_at(disk, &d, &d.found[i], reterr);
+        st = look_at(disk, &d.found[i], reterr);
     }
     if (st != ST_OK) {
         directory_fini(&d);

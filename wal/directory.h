@@ -18,14 +18,14 @@ struct found {
     enum found_kind kind;
     struct record_head head; /* when live */
     const char *why;         /* when damaged */
+    bool unclean;            /* when spare: zero the first sector first */
 };
 
 struct directory {
     struct found *found; /* in order of ids */
     size_t count;
-    bool making;          /* MAKING_NAME is there */
-    uint32_t opening_max; /* seen in spares */
-    char foreign[64];     /* "", or the beginning of a name that is not ours */
+    bool making;      /* MAKING_NAME is there */
+    char foreign[64]; /* "", or the beginning of a name that is not ours */
 };
 
 /*   ST_INVALID  files of something else are there, or of a later format

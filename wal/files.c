@@ -29,7 +29,7 @@ uint32_t segment_id(const char *name)
         }
         id = id << 4 | (uint32_t)digit;
     }
-    return strcmp(name + 8, ".wal") == 0 ? id : 0;
+    return strcmp(name + 8, ".wal") == 0 && id <= SEGMENT_ID_MAX ? id : 0;
 }
 
 enum status wal_fail(struct wal *w, enum status st, const struct fault *why,

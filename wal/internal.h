@@ -9,6 +9,7 @@
 #include "wal/wal.h"
 
 #define SEGMENT_NAME_SIZE 16           /* "00000001.wal" and NUL */
+#define SEGMENT_ID_MAX    0xefffffffu  /* 2^57 bytes have gone by then */
 #define MAKING_NAME       "making.tmp" /* a segment not yet zero-filled */
 
 struct segment {
@@ -105,6 +106,9 @@ enum status wal_flush(struct wal *w, struct fault *reterr) MUST_USE;
  * again as it is.  After a failed sync the kernel may hold it as clean though
  * the disk never got it: then only a new write makes the next sync true. */
 enum status wal_rewrite_tail(struct wal *w, struct fault *reterr) MUST_USE;
+/* Zeroes sectors [from, to) of a file, and syncs it. */
+enum status wal_zero(struct wal *w, struct disk_file *f, uint32_t from,
+                     uint32_t to, struct fault *reterr) MUST_USE;
 
 /* wal.c */
 struct wal *wal_new(struct disk *disk, const struct wal_options *options);

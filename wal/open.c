@@ -1,10 +1,10 @@
 /* Opening: a new log, or the one that is there.
  *
  * Nothing is changed before the log is known to be whole.  Then, in this order:
- * the unvouched tail is written again, a record of this opening goes behind it,
- * one sync makes both durable; only after it are segments that the log no
- * longer needs retired, for the mark that they are not needed may be in that
- * tail. */
+ * what a power cut left half written behind the end is zeroed, the unvouched
+ * tail is written again, a record of this opening goes behind it, one sync
+ * makes both durable; only after it are segments that the log no longer needs
+ * retired, for the mark that they are not needed may be in that tail. */
 
 #include <stdlib.h>
 
@@ -26,6 +26,39 @@ static void take_spares(struct wal *w, const struct directory *d,
             wal_add_spare(w, f->id);
         }
     }
+}
+
+static bool is_spare(const struct wal *w, uint32_t id)
+{
+    for (size_t i = 0; i < w->spares_count; i++) {
+        if (w->spares[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status clean_spares(struct wal *w, const struct directory *d,
+                                struct fault *reterr)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        char name[SEGMENT_NAME_SIZE];
+        struct disk_file *f = NULL;
+        if (!d->found[i].unclean || !is_spare(w, d->found[i].id)) {
+            continue;
+        }
+        segment_name(d->found[i].id, name);
+        enum status st = w->disk->ops->open(w->disk, name, false, &f, reterr);
+        if (st != ST_OK) {
+            return st;
+        }
+        st = wal_zero(w, f, 0, 1, reterr);
+        w->disk->ops->close(f);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    return ST_OK;
 }
 
 static enum status remove_making(struct wal *w, const struct directory *d,
@@ -56,12 +89,7 @@ static bool is_used(const struct wal *w, uint32_t id)
             return true;
         }
     }
-    for (size_t i = 0; i < w->spares_count; i++) {
-        if (w->spares[i] == id) {
-            return true;
-        }
-    }
-    return false;
+    return is_spare(w, id);
 }
 
 /* What a crash left between a trim's mark and the end of the trim. */
@@ -106,7 +134,8 @@ static enum status check_identity(const struct wal *w,
 }
 
 static enum status go_on(struct wal *w, const struct directory *d,
-                         struct replay *r, struct fault *reterr)
+                         struct replay *r, struct raft_hard_state hard_state,
+                         struct fault *reterr)
 {
     char name[SEGMENT_NAME_SIZE];
     w->live = r->run;
@@ -119,7 +148,7 @@ static enum status go_on(struct wal *w, const struct directory *d,
     w->chain = r->chain;
     must(r->opening_max < UINT32_MAX);
     w->opening = r->opening_max + 1;
-    w->hard_state = r->head.hard_state;
+    w->hard_state = hard_state;
     w->start_index = r->head.start_index;
     w->start_term = r->head.start_term;
     w->last_index = r->last_index;
@@ -127,7 +156,13 @@ static enum status go_on(struct wal *w, const struct directory *d,
     segment_name(last_id, name);
     enum status st = remove_making(w, d, reterr);
     if (st == ST_OK) {
+        st = clean_spares(w, d, reterr);
+    }
+    if (st == ST_OK) {
         st = w->disk->ops->open(w->disk, name, false, &w->file, reterr);
+    }
+    if (st == ST_OK && r->unclean_end > 0) {
+        st = wal_zero(w, w->file, w->next, r->unclean_end, reterr);
     }
     if (st == ST_OK) {
         st = wal_rewrite_tail(w, reterr);
@@ -151,10 +186,12 @@ open_old(struct wal *w, const struct directory *d, const struct found *last,
     w->member_id = last->head.member_id;
     struct replay r = {0};
     st = replay_log(w->disk, d, last, entry, arg, ret_recovery, &r, reterr);
+    if (st == ST_OK && r.opening_max == UINT32_MAX) {
+        st = replay_corrupt(reterr, last->id, 0,
+                            "it counts more openings than there can be");
+    }
     if (st == ST_OK) {
-        r.opening_max =
-            r.opening_max > d->opening_max ? r.opening_max : d->opening_max;
-        st = go_on(w, d, &r, reterr);
+        st = go_on(w, d, &r, ret_recovery->hard_state, reterr);
     }
     replay_fini(&r);
     return st;
@@ -168,9 +205,12 @@ static enum status open_new(struct wal *w, const struct directory *d,
 {
     w->cluster_id = w->options.cluster_id;
     w->member_id = w->options.member_id;
-    w->opening = d->opening_max + 1;
+    w->opening = 1;
     take_spares(w, d, 0);
     enum status st = remove_making(w, d, reterr);
+    if (st == ST_OK) {
+        st = clean_spares(w, d, reterr);
+    }
     if (st == ST_OK) {
         st = wal_make_spares(w, 1, reterr);
     }

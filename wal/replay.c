@@ -97,6 +97,7 @@ static enum status judge_end(struct reading *r, struct scan *s,
         return st;
     }
     r->replay.opening_max = rest.opening_max;
+    r->replay.unclean_end = rest.unclean_end;
     if (found == SCAN_DAMAGED || found == SCAN_TOO_NEW) {
         r->damaged = true;
         r->bad = *bad;
@@ -283,8 +284,13 @@ static void tell_state(const struct replay *from, struct wal_recovery *to)
     to->hard_state = from->head.hard_state;
     to->start_index = from->head.start_index;
     to->start_term = from->head.start_term;
+    /* A hint: of a batch that was cut it may point behind the end; and up to
+     * the start the store has it all. */
+    if (to->hard_state.commit > from->last_index) {
+        to->hard_state.commit = from->last_index;
+    }
     if (to->hard_state.commit < to->start_index) {
-        to->hard_state.commit = to->start_index; /* the store has it all */
+        to->hard_state.commit = to->start_index;
     }
     to->last_index = to->start_index;
 }

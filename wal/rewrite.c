@@ -1,4 +1,5 @@
-/* Writing the unvouched tail once more at an opening: see internal.h. */
+/* What an opening writes over: the unvouched tail once more, and zeros over
+ * what a power cut left half written. */
 
 #include "base/must.h"
 #include "wal/internal.h"
@@ -49,4 +50,22 @@ enum status wal_rewrite_tail(struct wal *w, struct fault *reterr)
     buf_fini(&chunk);
     scan_fini(&s);
     return st;
+}
+
+enum status wal_zero(struct wal *w, struct disk_file *f, uint32_t from,
+                     uint32_t to, struct fault *reterr)
+{
+    static uint8_t zeros[CHUNK_SECTORS * SECTOR_SIZE];
+    while (from < to) {
+        const uint32_t left = to - from;
+        const uint32_t n = left < CHUNK_SECTORS ? left : CHUNK_SECTORS;
+        const enum status st = wal_file_write(
+            w, f, (uint64_t)from * SECTOR_SIZE,
+            (struct bytes){zeros, (size_t)n * SECTOR_SIZE}, reterr);
+        if (st != ST_OK) {
+            return st;
+        }
+        from += n;
+    }
+    return wal_file_sync(w, f, reterr);
 }

@@ -290,6 +290,7 @@ enum status scan_rest(struct scan *s, struct scan_rest *ret,
             return st;
         }
         if (v.state != SECTOR_GOOD) {
+            ret->unclean_end = v.unclean ? n + 1 : ret->unclean_end;
             continue;
         }
         if (v.opening > ret->opening_max) {

@@ -71,6 +71,12 @@ static bool same_life(const struct stamp *a, const struct stamp *b)
            a->head == b->head;
 }
 
+static bool is_unclean(const struct stamp *s, uint32_t segment)
+{
+    return s->edge == EDGE_BROKEN ||
+           (s->edge == EDGE_VALID && s->segment == segment);
+}
+
 /* Of another life: whatever else is in the sector, it is not all ours. */
 static bool is_not_ours(const struct stamp *s, uint32_t segment)
 {
@@ -82,16 +88,22 @@ struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place)
 {
     const struct stamp front = stamp_get(sector, place.number);
     const struct stamp end = stamp_get(sector + END_OFFSET, place.number);
+    const struct sector_verdict absent = {
+        .state = SECTOR_ABSENT,
+        .unclean = is_unclean(&front, place.segment) ||
+                   is_unclean(&end, place.segment)};
+    const struct sector_verdict damaged = {.state = SECTOR_DAMAGED,
+                                           .unclean = true};
     if (is_not_ours(&front, place.segment) ||
         is_not_ours(&end, place.segment)) {
-        return (struct sector_verdict){.state = SECTOR_ABSENT};
+        return absent;
+    }
+    if (front.edge == EDGE_BROKEN && end.edge == EDGE_BROKEN) {
+        return damaged;
     }
     const bool both = front.edge == EDGE_VALID && end.edge == EDGE_VALID;
     if (both && !same_life(&front, &end)) {
-        return (struct sector_verdict){.state = SECTOR_ABSENT};
-    }
-    if (front.edge == EDGE_BROKEN && end.edge == EDGE_BROKEN) {
-        return (struct sector_verdict){.state = SECTOR_DAMAGED};
+        return absent;
     }
     if (front.edge == EDGE_BROKEN) {
         stamp_put(sector, place, end.head, end.opening);
@@ -99,7 +111,7 @@ struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place)
         stamp_put(sector + END_OFFSET, place, front.head, front.opening);
     }
     if (sector_crc(sector) != get_u32(sector + CRC_OFFSET)) {
-        return (struct sector_verdict){.state = SECTOR_DAMAGED};
+        return damaged;
     }
     const struct stamp *known = front.edge == EDGE_VALID ? &front : &end;
     return (struct sector_verdict){

@@ -44,6 +44,9 @@ struct sector_verdict {
     enum sector_state state;
     bool head;        /* when good */
     uint32_t opening; /* when good */
+    bool unclean;     /* when not good: half written under this segment's name,
+                         or with a broken stamp. A second tear over it could not
+                         be told from damage: it is zeroed before it is used */
 };
 /* Mends a broken stamp in place when all the rest agrees. */
 struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place);

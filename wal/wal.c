@@ -102,12 +102,6 @@ enum status wal_restart_at(struct wal *w, uint64_t index, uint64_t term,
     w->start_index = w->last_index = index;
     w->start_term = w->last_term = term;
     st = wal_roll(w, RECORD_RESET, reterr);
-    if (st == ST_OK) {
-        st = wal_flush(w, reterr);
-    }
-    if (st == ST_OK) {
-        st = wal_sync(w, reterr);
-    }
     return st == ST_OK ? wal_recycle(w, w->live_count - 1, reterr) : st;
 }
 

@@ -57,10 +57,14 @@ void rig_log_trim(struct rig_log *l, uint64_t index, uint64_t term)
     l->start_term = term;
 }
 
-static bool same_hard_state(struct raft_hard_state a, struct raft_hard_state b,
-                            uint64_t commit_min)
+static bool same_hard_state(const struct rig_log *got,
+                            const struct rig_log *wanted)
 {
-    const uint64_t commit = b.commit > commit_min ? b.commit : commit_min;
+    const struct raft_hard_state a = got->hard_state;
+    const struct raft_hard_state b = wanted->hard_state;
+    uint64_t commit = b.commit;
+    commit = commit > rig_log_last(got) ? rig_log_last(got) : commit;
+    commit = commit < got->start_index ? got->start_index : commit;
     return a.term == b.term && a.vote == b.vote && a.commit == commit;
 }
 
@@ -68,8 +72,7 @@ bool rig_log_agrees(const struct rig_log *got, const struct rig_log *wanted)
 {
     if (got->start_index > rig_log_last(wanted) ||
         rig_log_last(got) != rig_log_last(wanted) ||
-        !same_hard_state(got->hard_state, wanted->hard_state,
-                         got->start_index)) {
+        !same_hard_state(got, wanted)) {
         return false;
     }
     for (uint64_t i = got->start_index + 1; i <= rig_log_last(got); i++) {

@@ -31,7 +31,7 @@ uint64_t rig_log_last(const struct rig_log *l);
 /* The term of an entry inside, or of the start. */
 uint64_t rig_log_term(const struct rig_log *l, uint64_t index);
 /* Above the start of `got` both hold the same, and the hard state is the
- * same; commit is raised to the start as a recovery does. */
+ * same; commit is kept between start and end as a recovery does. */
 bool rig_log_agrees(const struct rig_log *got, const struct rig_log *wanted);
 void rig_log_print(const char *name, const struct rig_log *l);
 

@@ -1,0 +1,94 @@
+/* What a sector says about itself: torn, damaged, or good. */
+
+#include "tests/wal/rig.h"
+#include "wal/sector.h"
+
+#define PLACE ((struct sector_place){.segment = 7, .number = 12})
+
+static void fill(uint8_t *sector, uint32_t segment, uint32_t opening,
+                 uint8_t value)
+{
+    memset(sector, 0, SECTOR_SIZE);
+    memset(sector + SECTOR_ROOM_OFFSET, value, SECTOR_ROOM);
+    sector_seal(sector, (struct sector_place){segment, PLACE.number}, true,
+                opening);
+}
+
+/* A power cut may leave any part of a sector new and the rest old, whatever the
+ * old was.  To call that damage would stop a node that lost nothing; to believe
+ * it would serve garbage. */
+static void check_tears(const uint8_t *old, const uint8_t *new)
+{
+    for (size_t cut = 0; cut <= SECTOR_SIZE; cut++) {
+        for (int new_first = 0; new_first < 2; new_first++) {
+            uint8_t torn[SECTOR_SIZE];
+            memcpy(torn, new_first ? new : old, cut);
+            memcpy(torn + cut, (new_first ? old : new) + cut,
+                   SECTOR_SIZE - cut);
+            const struct sector_verdict v = sector_judge(torn, PLACE);
+            if (v.state == SECTOR_DAMAGED) {
+                print_error("cut at %zu, new first %d: damaged\n", cut,
+                            new_first);
+                fail();
+            }
+            if (v.state == SECTOR_GOOD && v.opening == 3) {
+                EXPECT(memcmp(torn, new, SECTOR_SIZE) == 0);
+            }
+        }
+    }
+}
+
+TEST(sector, a_tear_is_no_damage)
+{
+    uint8_t new[SECTOR_SIZE];
+    uint8_t old[SECTOR_SIZE] = {0};
+    fill(new, PLACE.segment, 3, 0xab);
+    check_tears(old, new);
+    fill(old, 2, 1, 0x55); /* recycled */
+    check_tears(old, new);
+    fill(old, PLACE.segment, 2, 0x55); /* of a tail that was cut */
+    check_tears(old, new);
+}
+
+/* Damage that passed for a tear would cut off what was acknowledged. */
+TEST(sector, a_changed_byte_is_damage_or_is_mended)
+{
+    uint8_t good[SECTOR_SIZE];
+    fill(good, PLACE.segment, 3, 0xab);
+    for (size_t i = 0; i < SECTOR_SIZE; i++) {
+        for (unsigned value = 0; value < 256; value++) {
+            uint8_t changed[SECTOR_SIZE];
+            memcpy(changed, good, SECTOR_SIZE);
+            changed[i] = (uint8_t)value;
+            const struct sector_verdict v = sector_judge(changed, PLACE);
+            if (v.state == SECTOR_GOOD) {
+                EXPECT(memcmp(changed, good, SECTOR_SIZE) == 0);
+                EXPECT_INT(v.opening, 3);
+                EXPECT(v.head);
+            } else {
+                EXPECT_INT(v.state, SECTOR_DAMAGED);
+            }
+        }
+    }
+}
+
+/* A write that the disk put in the wrong place must not pass for the one that
+ * belongs there, nor for a place that was never written. */
+TEST(sector, another_places_sector_is_damage)
+{
+    uint8_t sector[SECTOR_SIZE];
+    fill(sector, PLACE.segment, 3, 0xab);
+    const struct sector_place elsewhere = {PLACE.segment, PLACE.number + 1};
+    EXPECT_INT(sector_judge(sector, elsewhere).state, SECTOR_DAMAGED);
+}
+
+/* Space that was used before is no record of now. */
+TEST(sector, recycled_and_empty_space_is_absent)
+{
+    uint8_t sector[SECTOR_SIZE] = {0};
+    EXPECT_INT(sector_judge(sector, PLACE).state, SECTOR_ABSENT);
+    fill(sector, 6, 9, 0xab);
+    EXPECT_INT(sector_judge(sector, PLACE).state, SECTOR_ABSENT);
+    sector[100] ^= 1; /* rotten: nobody needs it */
+    EXPECT_INT(sector_judge(sector, PLACE).state, SECTOR_ABSENT);
+}
