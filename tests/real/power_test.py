@@ -145,7 +145,7 @@ def a_full_disk_is_enospc_and_nothing_is_lost(base):
 
 @test(limit=120)
 def a_start_on_a_full_disk_works_or_says_so(base):
-    disk = disks.Disk(base, "ext4", megabytes=64)
+    disk = disks.Disk(base, "ext4", megabytes=256)
     node = rig.Node(base=base, data=os.path.join(disk.path, "data"), mounts=("m",))
     try:
         disk.fill(leave=64 << 10)
