@@ -3,10 +3,11 @@
  *
  *   bare_fuse MOUNTPOINT ENTRIES VALUE_SIZE SPIN_US
  *
- * One directory with files key-0000000…, each VALUE_SIZE bytes.  As keelfs does
- * it: one thread, which polls the device without sleeping for SPIN_US after the
- * last request; attributes and entries are not cached, files are opened with
- * direct_io, and handles for reading without a flush.  SIGTERM ends it.
+ * One directory `many` with files key-0000000…, each VALUE_SIZE bytes.  As
+ * keelfs does it: one thread, which polls the device without sleeping for
+ * SPIN_US after the last request; attributes and entries are not cached, files
+ * are opened with direct_io, and handles for reading without a flush.  SIGTERM
+ * ends it.
  */
 
 #define FUSE_USE_VERSION 314
@@ -31,15 +32,16 @@ static struct {
     char *value;
 } array;
 
-/* Inode 2 is the first file. */
+enum { INO_MANY = FUSE_ROOT_ID + 1, INO_FIRST };
+
 static bool attributes_of(fuse_ino_t ino, struct stat *ret)
 {
     *ret = (struct stat){.st_ino = ino, .st_nlink = 1};
-    if (ino == FUSE_ROOT_ID) {
+    if (ino == FUSE_ROOT_ID || ino == INO_MANY) {
         ret->st_mode = S_IFDIR | 0755;
         return true;
     }
-    if (ino - 2 >= array.entries) {
+    if (ino - INO_FIRST >= array.entries) {
         return false;
     }
     ret->st_mode = S_IFREG | 0644;
@@ -51,10 +53,13 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct fuse_entry_param e = {.generation = 1};
     char *end = NULL;
-    if (parent == FUSE_ROOT_ID && strncmp(name, "key-", 4) == 0) {
-        e.ino = strtoul(name + 4, &end, 10) + 2;
+    if (parent == FUSE_ROOT_ID && strcmp(name, "many") == 0) {
+        e.ino = INO_MANY;
+    } else if (parent == INO_MANY && strncmp(name, "key-", 4) == 0) {
+        const unsigned long i = strtoul(name + 4, &end, 10);
+        e.ino = *end == '\0' ? INO_FIRST + i : 0;
     }
-    if (end == NULL || *end != '\0' || !attributes_of(e.ino, &e.attr)) {
+    if (e.ino == 0 || !attributes_of(e.ino, &e.attr)) {
         (void)fuse_reply_err(req, ENOENT);
         return;
     }
@@ -103,13 +108,13 @@ static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size,
     static char page[1 << 20];
     size_t used = 0;
     (void)f;
-    must(ino == FUSE_ROOT_ID);
+    (void)ino; /* the root lists like its only directory */
     if (size > sizeof page) {
         size = sizeof page;
     }
     for (unsigned long i = (unsigned long)offset; i < array.entries; i++) {
         char name[32];
-        const struct stat st = {.st_ino = i + 2, .st_mode = S_IFREG};
+        const struct stat st = {.st_ino = INO_FIRST + i, .st_mode = S_IFREG};
         (void)snprintf(name, sizeof name, "key-%07lu", i);
         const size_t entry = fuse_add_direntry(req, page + used, size - used,
                                                name, &st, (off_t)i + 1);

@@ -98,7 +98,7 @@ _directories = []
 
 def directory(under=None):
     """A new empty directory, gone when the process that made it ends."""
-    path = tempfile.mkdtemp(prefix="keelfs-test-", dir=under or os.environ.get("TMPDIR") or "/tmp")
+    path = tempfile.mkdtemp(prefix="keelfs-real-", dir=under or os.environ.get("TMPDIR") or "/tmp")
     _directories.append((os.getpid(), path))
     return path
 
