@@ -273,7 +273,7 @@ enum status store_flush_run(struct store_flush *f, struct fault *reterr)
 {
     must(!f->done);
     const struct state_local before = f->local;
-    int rc = mdb_txn_begin(f->env->env, NULL, 0, &f->txn);
+    const int rc = mdb_txn_begin(f->env->env, NULL, 0, &f->txn);
     if (rc != MDB_SUCCESS) {
         return lmdb_fault(reterr, rc, "begin a transaction in the store");
     }
@@ -281,10 +281,7 @@ enum status store_flush_run(struct store_flush *f, struct fault *reterr)
     if (st != ST_OK) {
         mdb_txn_abort(f->txn);
     } else {
-        rc = mdb_txn_commit(f->txn);
-        if (rc != MDB_SUCCESS) {
-            st = lmdb_fault(reterr, rc, "commit to the store");
-        }
+        st = lmdb_env_commit(f->env, f->txn, reterr);
     }
     f->txn = NULL;
     f->done = st == ST_OK;

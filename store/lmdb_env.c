@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/must.h"
 
@@ -36,6 +38,32 @@ enum status lmdb_fault(struct fault *reterr, int error, const char *doing)
         st = ST_DENIED;
     }
     return fault_set(reterr, st, "cannot %s: %s", doing, mdb_strerror(error));
+}
+
+/* A write that comes up short because the disk is full is EIO to LMDB: less is
+ * free then than the smallest of its writes. */
+#define DISK_FULL_BYTES (256 * 1024)
+
+static bool disk_is_full(const struct lmdb_env *e)
+{
+    mdb_filehandle_t fd;
+    struct statvfs disk;
+    return mdb_env_get_fd(e->env, &fd) == MDB_SUCCESS &&
+           fstatvfs(fd, &disk) == 0 &&
+           (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES;
+}
+
+enum status lmdb_env_commit(const struct lmdb_env *e, MDB_txn *txn,
+                            struct fault *reterr)
+{
+    int rc = mdb_txn_commit(txn);
+    if (rc == MDB_SUCCESS) {
+        return ST_OK;
+    }
+    if (rc == EIO && disk_is_full(e)) {
+        rc = ENOSPC;
+    }
+    return lmdb_fault(reterr, rc, "commit to the store");
 }
 
 /* LMDB calls this when its own consistency checks fail, which a damaged file
@@ -83,6 +111,34 @@ static enum status make_databases(struct lmdb_env *e, struct fault *reterr)
                : lmdb_fault(reterr, rc, "create the store's databases");
 }
 
+/* A file that was cut would end the process at the first page that is gone. */
+static enum status check_size(const struct lmdb_env *e, struct fault *reterr)
+{
+    mdb_filehandle_t fd;
+    MDB_envinfo info;
+    struct stat file;
+    int rc = mdb_env_get_fd(e->env, &fd);
+    if (rc == MDB_SUCCESS) {
+        rc = mdb_env_info(e->env, &info);
+    }
+    if (rc == MDB_SUCCESS && fstat(fd, &file) != 0) {
+        rc = errno;
+    }
+    if (rc != MDB_SUCCESS) {
+        return lmdb_fault(reterr, rc, "look at the store's file (data.mdb)");
+    }
+    const uint64_t pages = (uint64_t)info.me_last_pgno + 1;
+    if ((uint64_t)file.st_size / e->page_size < pages) {
+        return fault_set(reterr, ST_CORRUPT,
+                         "the store is damaged: data.mdb has %llu bytes and "
+                         "needs %llu; restore this member from a peer or a "
+                         "backup",
+                         (unsigned long long)file.st_size,
+                         (unsigned long long)(pages * e->page_size));
+    }
+    return ST_OK;
+}
+
 /* Databases are made only in a file that has none: in a damaged file whose
  * list of databases cannot be read, nothing must be made up for them. */
 static enum status open_databases(struct lmdb_env *e, struct fault *reterr)
@@ -106,7 +162,6 @@ static enum status open_databases(struct lmdb_env *e, struct fault *reterr)
         mdb_txn_abort(txn);
         return lmdb_fault(reterr, rc, "open the store's databases");
     }
-    e->page_size = stat.ms_psize;
     rc = mdb_txn_commit(txn); /* keeps the handles */
     if (rc != MDB_SUCCESS) {
         return lmdb_fault(reterr, rc, "open the store's databases");
@@ -151,7 +206,13 @@ enum status lmdb_env_open(struct lmdb_env *e, const char *path,
      * directory is ours alone, so every one of them is stale. */
     int stale = 0;
     (void)mdb_reader_check(e->env, &stale); /* best effort */
-    const enum status st = open_databases(e, reterr);
+    MDB_stat stat;
+    must(mdb_env_stat(e->env, &stat) == MDB_SUCCESS); /* only reads the meta */
+    e->page_size = stat.ms_psize;
+    enum status st = check_size(e, reterr);
+    if (st == ST_OK) {
+        st = open_databases(e, reterr);
+    }
     if (st != ST_OK) {
         lmdb_env_close(e);
     }

@@ -34,6 +34,11 @@ void lmdb_env_close(struct lmdb_env *e); /* an empty one is fine */
 enum status lmdb_fault(struct fault *reterr, int error,
                        const char *doing) MUST_USE;
 
+/* Commits; ST_NO_SPACE when the disk is full, in whatever way LMDB says it. The
+ * transaction is gone either way. */
+enum status lmdb_env_commit(const struct lmdb_env *e, MDB_txn *txn,
+                            struct fault *reterr) MUST_USE;
+
 /* Bytes of the file in use by the databases, as of the transaction. */
 uint64_t lmdb_env_used_bytes(const struct lmdb_env *e, MDB_txn *txn);
 uint64_t lmdb_env_file_bytes(const struct lmdb_env *e);

@@ -7,8 +7,8 @@
 /* Whether key order, in which items are found, is not what was asked for.
  * Another target with no order means ascending. */
 bool sort_is_needed(enum kv_sort_target target, enum kv_sort_order order);
-/* Equal items stay in key order (ascending) or come in reverse key order
- * (descending), so that every node answers the same. */
+/* Items come in key order; equal ones stay in it, whichever way is sorted, so
+ * that every node answers the same (and as etcd does for a few items). */
 void sort_items(struct kv_item *items, size_t count, enum kv_sort_target target,
                 enum kv_sort_order order);
 
