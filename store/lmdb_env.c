@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/must.h"
 
@@ -111,7 +112,11 @@ static enum status make_databases(struct lmdb_env *e, struct fault *reterr)
                : lmdb_fault(reterr, rc, "create the store's databases");
 }
 
-/* A file that was cut would end the process at the first page that is gone. */
+/* A page beyond the end of the file would end the process with SIGBUS.  The
+ * file may rightly be somewhat shorter than what LMDB has numbered, since pages
+ * that were freed in the transaction that made them are never written: those
+ * are added, as zeros, which no check takes for a page. A file that lost half
+ * of itself was cut. */
 static enum status check_size(const struct lmdb_env *e, struct fault *reterr)
 {
     mdb_filehandle_t fd;
@@ -127,14 +132,16 @@ static enum status check_size(const struct lmdb_env *e, struct fault *reterr)
     if (rc != MDB_SUCCESS) {
         return lmdb_fault(reterr, rc, "look at the store's file (data.mdb)");
     }
-    const uint64_t pages = (uint64_t)info.me_last_pgno + 1;
-    if ((uint64_t)file.st_size / e->page_size < pages) {
+    const uint64_t size = (uint64_t)file.st_size;
+    const uint64_t wanted = ((uint64_t)info.me_last_pgno + 1) * e->page_size;
+    if (size < wanted / 2) {
         return fault_set(reterr, ST_CORRUPT,
-                         "the store is damaged: data.mdb has %llu bytes and "
-                         "needs %llu; restore this member from a peer or a "
-                         "backup",
-                         (unsigned long long)file.st_size,
-                         (unsigned long long)(pages * e->page_size));
+                         "the store is damaged: data.mdb has %llu bytes of "
+                         "%llu; restore this member from a peer or a backup",
+                         (unsigned long long)size, (unsigned long long)wanted);
+    }
+    if (size < wanted && ftruncate(fd, (off_t)wanted) != 0) {
+        return lmdb_fault(reterr, errno, "extend the store's file (data.mdb)");
     }
     return ST_OK;
 }
