@@ -10,8 +10,7 @@
 struct worker {
     struct loop *loop;
     pthread_t thread;
-    bool busy;     /* the loop's */
-    bool orphaned; /* the loop's: being freed, done() is not wanted */
+    struct worker_job *out; /* the loop's: handed over, not back yet */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -22,7 +21,7 @@ struct worker {
 static void job_done(struct loop_post *post)
 {
     struct worker_job *job = container_of(post, struct worker_job, post);
-    job->worker->busy = false;
+    job->worker->out = NULL;
     job->done(job);
 }
 
@@ -80,6 +79,9 @@ void worker_free(struct worker *w)
     (void)pthread_cond_signal(&w->changed);
     (void)pthread_mutex_unlock(&w->mutex);
     (void)pthread_join(w->thread, NULL);
+    if (w->out != NULL) {
+        loop_post_cancel(w->loop, &w->out->post);
+    }
     (void)pthread_cond_destroy(&w->changed);
     (void)pthread_mutex_destroy(&w->mutex);
     free(w);
@@ -87,9 +89,9 @@ void worker_free(struct worker *w)
 
 void worker_run(struct worker *w, struct worker_job *job)
 {
-    must(!w->busy);
+    must(w->out == NULL);
     must(job->run != NULL && job->done != NULL);
-    w->busy = true;
+    w->out = job;
     job->worker = w;
     job->post = (struct loop_post){.run = job_done};
     (void)pthread_mutex_lock(&w->mutex);
@@ -101,5 +103,5 @@ void worker_run(struct worker *w, struct worker_job *job)
 
 bool worker_is_busy(const struct worker *w)
 {
-    return w->busy;
+    return w->out != NULL;
 }
