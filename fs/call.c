@@ -17,6 +17,7 @@
 #include "fs/handle.h"
 #include "fs/listing.h"
 #include "fs/mount.h"
+#include "fs/replay.h"
 #include "fs/target.h"
 
 #define DATA_KEPT_MAX 16384 /* bytes */
@@ -100,16 +101,19 @@ static void call_end(struct fs_call *c)
     must(!c->asked);
     must(list_is_empty(&c->waiting));
     fs_timer_stop(fs, &c->deadline);
+    bool unlocked = false;
     for (size_t i = 0; i < count_of(c->locked); i++) {
         if (c->locked[i] != NULL) {
             must(c->locked[i]->mutations_parked > 0);
             c->locked[i]->mutations_parked--;
             fs_node_drop(fs, c->locked[i]);
+            unlocked = true;
         }
     }
     if (c->renames) {
         must(fs->renames_parked > 0);
         fs->renames_parked--;
+        unlocked = true;
     }
     fs_target_clear(fs, &c->target);
     fs_target_clear(fs, &c->other);
@@ -127,6 +131,9 @@ static void call_end(struct fs_call *c)
     list_init(&c->link);
     list_init(&c->waiting);
     list_push(&fs->calls_idle, &c->link);
+    if (unlocked) {
+        fs_replay_dispatch(fs);
+    }
 }
 
 /* --- the store --- */
@@ -248,6 +255,13 @@ void fs_call_locks(struct fs_call *c, struct fs_node *n)
         }
     }
     unreachable("a call keeps two locks at most");
+}
+
+void fs_call_locks_once(struct fs_call *c, struct fs_node *n)
+{
+    if (c->locked[0] != n && c->locked[1] != n) {
+        fs_call_locks(c, n);
+    }
 }
 
 void fs_call_hold_node(struct fs_call *c, struct fs_node *n)

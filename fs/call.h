@@ -89,6 +89,7 @@ void fs_call_wake_one(struct fs_call *c);
 
 /* This call holds the directory's (or file's) lock in the kernel. */
 void fs_call_locks(struct fs_call *c, struct fs_node *n);
+void fs_call_locks_once(struct fs_call *c, struct fs_node *n);
 void fs_call_hold_node(struct fs_call *c, struct fs_node *n);
 
 /* Replies. */

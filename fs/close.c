@@ -70,6 +70,7 @@ void fs_fsync(fuse_req_t req, fuse_ino_t id, int data_only,
         return;
     }
     c->handle = fs_handle_of(file);
+    fs_call_locks_once(c, c->handle->node);
     fsync_step(c);
 }
 

@@ -6,6 +6,8 @@
 
 void fs_events_init(struct fs *fs);
 void fs_events_fini(struct fs *fs);
+/* After replays were done: the watch may have been waiting for room. */
+void fs_events_resume(struct fs *fs);
 
 /* This mount's own call made this revision: its VFS call has produced the
  * events.  Directories below `made` and `moved` (empty: none) came and went by
@@ -16,7 +18,8 @@ void fs_events_own(struct fs *fs, int64_t revision, struct bytes made,
 /* A draft has been published. */
 void fs_events_published(struct fs *fs, struct fs_node *n,
                          enum fs_publish_cause cause);
-/* The kernel's idea of the file's size may be an unpublished one. */
+/* The kernel's idea of the file's size may be an unpublished one, and there
+ * are readers whose page cache depends on it. */
 void fs_events_refresh(struct fs *fs, struct fs_node *n);
 
 #endif

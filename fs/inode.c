@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "fs/path.h"
 
 #define PROVISIONAL (1ULL << 63)
 
@@ -320,6 +321,34 @@ struct fs_node *fs_node_create(struct fs *fs, struct bytes key)
     n->mtime_ns = fs_wall_ns(fs);
     name(fs, n, key);
     list_push(&fs->pending, &n->pending_link);
+    return n;
+}
+
+struct fs_node *fs_node_ghost(struct fs *fs, bool directory)
+{
+    struct fs_node *n =
+        node_new(fs, directory, free_id(fs, fs->provisional_next));
+    fs->provisional_next = n->id + 1;
+    buf_append_byte(&n->name, directory ? 'd' : 'f');
+    n->gone = true;
+    return n;
+}
+
+struct fs_node *fs_directory_below(struct fs *fs, const struct fs_node *parent,
+                                   const char *name)
+{
+    struct buf key = {.size = 0};
+    enum fs_name_kind kind;
+    struct fs_node *n = NULL;
+    if (fs_path_resolve(buf_bytes(&fs->prefix), fs_node_key(parent),
+                        bytes_of(name), &kind, &key) == ST_OK &&
+        kind != FS_NAME_VALUE) {
+        if (kind == FS_NAME_ORDINARY) {
+            buf_append_byte(&key, '/');
+        }
+        n = fs_node_find(fs, true, buf_bytes(&key));
+    }
+    buf_fini(&key);
     return n;
 }
 

@@ -63,6 +63,11 @@ struct fs_node *fs_node_of_directory(struct fs *fs, struct bytes beginning,
                                      const struct kv_item *item);
 /* A new pending file. */
 struct fs_node *fs_node_create(struct fs *fs, struct bytes key);
+/* Something that is not there any more, or never was: for replays. */
+struct fs_node *fs_node_ghost(struct fs *fs, bool directory);
+/* The directory known by this name in another; NULL: unknown. */
+struct fs_node *fs_directory_below(struct fs *fs, const struct fs_node *parent,
+                                   const char *name);
 /* The pending file has been published as this item; or, was found to exist. */
 void fs_node_publish(struct fs *fs, struct fs_node *n,
                      const struct kv_item *item, int64_t revision);

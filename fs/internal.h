@@ -73,6 +73,7 @@ struct fs {
     struct fs_feed *feed;
     struct fs_replay *replay; /* NULL when there is none */
     uint32_t renames_parked;  /* across directories */
+    size_t batches_abandoned; /* of changes, which the store still works on */
 };
 
 /* Unix time; close enough for what no store has stamped. */

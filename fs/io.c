@@ -54,6 +54,7 @@ static void write_step(struct fs_call *c)
     struct fs *fs = c->fs;
     struct fs_handle *h = c->handle;
     if (h->publication.running) {
+        fs_call_locks_once(c, h->node);
         fs_call_wait(c, &h->waiters, write_step);
         return;
     }
@@ -78,6 +79,7 @@ static void write_step(struct fs_call *c)
         fs_timer_set(fs, &h->idle, fs->now_ns + FS_SYNC_GATHER_NS);
         fs_reply_write(c, c->size);
     } else {
+        fs_call_locks_once(c, h->node);
         fs_call_wait(c, &h->waiters, write_synced);
         fs_publish(h, FS_PUBLISH_SYNC);
     }
@@ -107,6 +109,7 @@ static void fallocate_step(struct fs_call *c)
 {
     struct fs_handle *h = c->handle;
     if (h->publication.running) {
+        fs_call_locks_once(c, h->node);
         fs_call_wait(c, &h->waiters, fallocate_step);
         return;
     }

@@ -114,11 +114,7 @@ void fs_free(struct fs *fs)
         return;
     }
     if (fs->mounted) {
-        if (geteuid() == 0) {
-            detach(fs->mount_point);
-        } else {
-            fuse_session_unmount(fs->session); /* through fusermount3 */
-        }
+        fuse_session_unmount(fs->session); /* lazily */
         fs->mounted = false;
     }
     fs_close(fs);

@@ -317,6 +317,35 @@ bool fs_path_of(struct bytes prefix, struct bytes key, bool file,
     return key.size > 0;
 }
 
+bool fs_path_split(struct bytes prefix, struct bytes key, bool file,
+                   size_t *ret_directory_size, struct fs_name *ret_name)
+{
+    const bool outside = !bytes_starts_with(key, prefix);
+    if (key.size == 0 || (outside && !is(prefix, "/"))) {
+        return false;
+    }
+    const size_t first = outside ? 0 : prefix.size;
+    const struct bytes whole = {key.data, file ? key.size : key.size - 1};
+    if (!file && (key.data[key.size - 1] != '/' || whole.size < first)) {
+        return false; /* the root, or none */
+    }
+    const size_t start = fs_path_component(whole);
+    const struct bytes component = component_at(whole, start);
+    size_t done = 0;
+    for (;;) {
+        if (!piece_name(component, done, ret_name)) {
+            return false;
+        }
+        if (!ret_name->more) {
+            break;
+        }
+        done = ret_name->covered;
+    }
+    ret_name->covered += start;
+    *ret_directory_size = start + done;
+    return true;
+}
+
 void fs_path_end(struct bytes beginning, struct buf *ret)
 {
     buf_clear(ret);

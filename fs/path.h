@@ -66,6 +66,13 @@ bool fs_path_name(struct bytes directory, struct bytes key,
 bool fs_path_of(struct bytes prefix, struct bytes key, bool file,
                 struct buf *to);
 
+/* Where a key that is a file, or a directory that ends in '/', is shown: the
+ * last name of its path, and the size of the beginning of the directory that
+ * the name is in.  False for the mount's root and what the mount does not show.
+ */
+bool fs_path_split(struct bytes prefix, struct bytes key, bool file,
+                   size_t *ret_directory_size, struct fs_name *ret_name);
+
 /* The end of the range of all keys that begin with `beginning`, in kv's
  * convention; ret is replaced. */
 void fs_path_end(struct bytes beginning, struct buf *ret);

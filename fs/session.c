@@ -111,7 +111,8 @@ static void destroy(struct fs *fs)
 
 void fs_maybe_destroy(struct fs *fs)
 {
-    if (!fs->stopping || !list_is_empty(&fs->calls)) {
+    if (!fs->stopping || !list_is_empty(&fs->calls) ||
+        fs->batches_abandoned > 0) {
         return;
     }
     list_each (at, &fs->handles) {
@@ -124,6 +125,7 @@ void fs_maybe_destroy(struct fs *fs)
 
 void fs_close(struct fs *fs)
 {
+    fs->stopping = true;
     fs_events_fini(fs);
     fs_calls_abandon(fs);
     if (fs->session != NULL) {
@@ -134,7 +136,6 @@ void fs_close(struct fs *fs)
     list_each (at, &fs->handles) {
         fs_publish_abandon(container_of(at, struct fs_handle, link));
     }
-    fs->stopping = true;
     fs_maybe_destroy(fs);
 }
 

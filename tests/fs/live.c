@@ -123,16 +123,38 @@ void live_unlock(struct live *l)
     (void)pthread_mutex_unlock(&l->lock);
 }
 
+/* A test that failed has left its mounts behind. */
+static void clean_up(void)
+{
+    if (running != NULL && running->serving) {
+        live_end(running);
+    }
+}
+
+void live_prepare(struct live *l)
+{
+    static bool registered;
+    clean_up();
+    if (!registered) {
+        registered = true;
+        (void)test_directory(); /* whose own cleaning comes after ours */
+        (void)atexit(clean_up);
+    }
+    *l = (struct live){.prepared = true};
+    fake_kv_init(&l->kv);
+}
+
 void live_begin(struct live *l, size_t mounts, const char *options)
 {
     must(mounts <= LIVE_MOUNTS_MAX);
+    if (!l->prepared) {
+        live_prepare(l);
+    }
     if (access("/dev/fuse", R_OK | W_OK) != 0) {
         SKIP("/dev/fuse cannot be opened");
     }
     (void)signal(SIGALRM, on_alarm);
     (void)alarm(TEST_SECONDS_MAX);
-    *l = (struct live){.count = 0};
-    fake_kv_init(&l->kv);
     (void)pthread_mutex_init(&l->lock, NULL);
     running = l;
     for (size_t i = 0; i < mounts; i++) {
@@ -153,6 +175,7 @@ void live_begin(struct live *l, size_t mounts, const char *options)
         l->count++;
     }
     (void)pthread_create(&l->thread, NULL, serve, l);
+    l->serving = true;
     for (size_t i = 0; i < mounts; i++) {
         struct stat st;
         EXPECT_INT(stat(l->path[i], &st), 0);
@@ -176,6 +199,7 @@ void live_end(struct live *l)
     fake_kv_fini(&l->kv);
     (void)pthread_mutex_destroy(&l->lock);
     running = NULL;
+    l->prepared = l->serving = false;
     (void)alarm(0);
 }
 

@@ -18,10 +18,13 @@ struct live {
     size_t count;
     pthread_t thread;
     pthread_mutex_t lock; /* held by the thread except while it sleeps */
-    bool stop;
+    bool stop, prepared, serving;
 };
 
-/* Skips the test, with a reason, where mounting is impossible. */
+/* A keystore without mounts, for what is to be there before them. */
+void live_prepare(struct live *l);
+/* Prepares when that was not done. Skips the test, with a reason, where
+ * mounting is impossible. */
 void live_begin(struct live *l, size_t mounts, const char *options);
 void live_end(struct live *l);
 /* Around everything that touches l->kv. */

@@ -1,0 +1,424 @@
+/* The queue of replays, and who does them.
+ *
+ * Operations are queued in the order of the changes.  One may overtake another
+ * when they have nothing to do with each other: other directories, neither
+ * within what the other makes or removes.  One whose directory (or file) is
+ * locked in the kernel by a parked local call waits, and those behind it that
+ * depend on it; a helper that ran into such a lock would be stuck with it.
+ */
+
+#include "fs/replay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "fs/events.h"
+#include "fs/mount.h"
+#include "fs/target.h"
+
+/* --- operations --- */
+
+static bool place_set(struct fs *fs, struct fs_place *p, struct bytes key,
+                      bool file, bool value)
+{
+    const struct bytes prefix = buf_bytes(&fs->prefix);
+    if (value) {
+        buf_append(&p->directory, key);
+        buf_append_byte(&p->directory, '/');
+        if (!fs_path_of(prefix, buf_bytes(&p->directory), false, &p->path)) {
+            return false;
+        }
+        buf_append(&p->path, bytes_of("/" FS_VALUE_NAME));
+        p->name = (struct fs_name){.text = FS_VALUE_NAME,
+                                   .size = sizeof FS_VALUE_NAME - 1};
+    } else {
+        size_t directory_size;
+        if (!fs_path_split(prefix, key, file, &directory_size, &p->name) ||
+            !fs_path_of(prefix, key, file, &p->path)) {
+            return false;
+        }
+        buf_append(&p->directory, (struct bytes){key.data, directory_size});
+        buf_append(&p->below, key);
+        if (file) {
+            buf_append_byte(&p->below, '/');
+        }
+    }
+    buf_append_byte(&p->path, 0);
+    return true;
+}
+
+static void place_fini(struct fs_place *p)
+{
+    buf_fini(&p->directory);
+    buf_fini(&p->below);
+    buf_fini(&p->path);
+}
+
+struct fs_op *fs_op_new(struct fs *fs, enum fs_op_type type, struct bytes key,
+                        bool file, bool value)
+{
+    struct fs_op *op = xcalloc(1, sizeof *op);
+    list_init(&op->link);
+    op->type = type;
+    if (!place_set(fs, &op->place, key, file, value)) {
+        fs_op_free(fs, op);
+        return NULL;
+    }
+    buf_append(&op->key, key);
+    return op;
+}
+
+bool fs_op_set_other(struct fs *fs, struct fs_op *op, struct bytes key,
+                     bool file, bool value)
+{
+    op->has_other = place_set(fs, &op->other, key, file, value);
+    return op->has_other;
+}
+
+void fs_op_free(struct fs *fs, struct fs_op *op)
+{
+    if (op == NULL) {
+        return;
+    }
+    must(!op->running);
+    must(list_is_empty(&op->link));
+    fs_node_drop(fs, op->node);
+    fs_node_drop(fs, op->other_node);
+    place_fini(&op->place);
+    place_fini(&op->other);
+    buf_fini(&op->key);
+    free(op);
+}
+
+/* --- which may run --- */
+
+static bool places_conflict(const struct fs_place *a, const struct fs_place *b)
+{
+    return bytes_equal(buf_bytes(&a->directory), buf_bytes(&b->directory)) ||
+           (a->below.size > 0 && bytes_starts_with(buf_bytes(&b->directory),
+                                                   buf_bytes(&a->below))) ||
+           (b->below.size > 0 &&
+            bytes_starts_with(buf_bytes(&a->directory), buf_bytes(&b->below)));
+}
+
+static bool conflict(const struct fs_op *a, const struct fs_op *b)
+{
+    return places_conflict(&a->place, &b->place) ||
+           (a->has_other && places_conflict(&a->other, &b->place)) ||
+           (b->has_other && places_conflict(&a->place, &b->other)) ||
+           (a->has_other && b->has_other &&
+            places_conflict(&a->other, &b->other));
+}
+
+static struct fs_node *directory_of(struct fs *fs, const struct fs_place *p)
+{
+    return fs_node_find(fs, true, buf_bytes(&p->directory));
+}
+
+static bool is_locked(struct fs *fs, const struct fs_place *p)
+{
+    const struct fs_node *n = directory_of(fs, p);
+    return n != NULL && n->mutations_parked > 0;
+}
+
+static bool can_run(struct fs *fs, const struct fs_op *op)
+{
+    if (is_locked(fs, &op->place) ||
+        (op->has_other && is_locked(fs, &op->other)) ||
+        (op->node != NULL && op->node->mutations_parked > 0)) {
+        return false;
+    }
+    return !op->has_other || fs->renames_parked == 0 ||
+           bytes_equal(buf_bytes(&op->place.directory),
+                       buf_bytes(&op->other.directory));
+}
+
+/* Whether the kernel holds what the operation is about. */
+static bool is_wanted(struct fs *fs, const struct fs_op *op)
+{
+    const struct fs_node *d = directory_of(fs, &op->place);
+    if (op->type == FS_OP_STAT || op->type == FS_OP_TRUNCATE) {
+        return op->node->lookups > 0 && !op->node->gone;
+    }
+    return (d != NULL && (d->lookups > 0 || d == fs->root)) ||
+           (op->node != NULL && op->node->lookups > 0);
+}
+
+/* --- running --- */
+
+static void finish(struct fs *fs, struct fs_op *op)
+{
+    struct fs_replay *r = fs->replay;
+    list_remove(&op->link);
+    must(r->queued > 0);
+    r->queued--;
+    r->mkdirs -= op->type == FS_OP_MKDIR ? 1 : 0;
+    if (op->type == FS_OP_STAT) {
+        op->node->refresh_queued = false;
+    }
+    if (op->type == FS_OP_RMDIR && op->node != NULL && !op->node->gone &&
+        op->node->revision <= op->revision) {
+        fs_node_end(fs, op->node, op->revision);
+    }
+    if (op->type == FS_OP_UNLINK && op->node != NULL && !op->node->gone &&
+        op->node->ino == op->item.ino && op->node->revision <= op->revision) {
+        fs_node_end(fs, op->node, op->revision);
+    }
+    fs_op_free(fs, op);
+}
+
+static void start(struct fs *fs, struct fs_helper *h, struct fs_op *op)
+{
+    if (op->node == NULL && op->item.ino != 0) {
+        /* Somebody may have looked it up meanwhile. */
+        struct fs_node *n = fs_node_find_ino(fs, op->item.ino);
+        op->node = n == NULL ? NULL : fs_node_hold(n);
+    }
+    op->order = (struct fs_order){
+        .type = op->type,
+        .mount_point = fs->mount_point,
+        .path = (const char *)op->place.path.data,
+        .other_path = op->has_other ? (const char *)op->other.path.data : NULL,
+        .size = op->node != NULL ? op->node->size : 0,
+        .refresh = fs->options.consistency == FS_SERIALIZABLE,
+    };
+    op->running = true;
+    h->op = op;
+    const ssize_t written = write(h->orders[1], &op, sizeof op);
+    must(written == sizeof op); /* one order at a time fits into a pipe */
+}
+
+static struct fs_helper *idle_helper(struct fs_replay *r)
+{
+    for (size_t i = 0; i < FS_HELPERS; i++) {
+        if (r->helpers[i].op == NULL) {
+            return &r->helpers[i];
+        }
+    }
+    return NULL;
+}
+
+/* The first operation that can run and that no earlier one is in the way of;
+ * those that nobody wants are dropped. */
+static struct fs_op *next_op(struct fs *fs)
+{
+    struct fs_op *blocked[FS_OPS_WINDOW];
+    size_t count = 0;
+    list_each_safe (at, &fs->replay->queue) {
+        struct fs_op *op = container_of(at, struct fs_op, link);
+        bool free = !op->running;
+        for (size_t i = 0; free && i < count; i++) {
+            free = !conflict(op, blocked[i]);
+        }
+        if (free && !is_wanted(fs, op)) {
+            finish(fs, op);
+            continue;
+        }
+        if (free && can_run(fs, op)) {
+            return op;
+        }
+        blocked[count++] = op;
+        if (count == FS_OPS_WINDOW) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+void fs_replay_dispatch(struct fs *fs)
+{
+    struct fs_replay *r = fs->replay;
+    if (r == NULL || fs->stopping) {
+        return;
+    }
+    struct fs_helper *h;
+    while (!list_is_empty(&r->queue) && (h = idle_helper(r)) != NULL) {
+        struct fs_op *op = next_op(fs);
+        if (op == NULL) {
+            break;
+        }
+        start(fs, h, op);
+    }
+}
+
+/* A modification behind one that has not begun is the same to a watcher. */
+static bool collapses(struct fs_replay *r, const struct fs_op *op)
+{
+    if (op->type != FS_OP_MODIFY || r->queued < FS_COLLAPSE_AT) {
+        return false;
+    }
+    size_t looked = 0;
+    for (struct list *at = r->queue.prev;
+         at != &r->queue && looked < FS_OPS_WINDOW; at = at->prev, looked++) {
+        struct fs_op *earlier = container_of(at, struct fs_op, link);
+        if (!conflict(op, earlier)) {
+            continue;
+        }
+        if (earlier->type == FS_OP_MODIFY && !earlier->running &&
+            bytes_equal(buf_bytes(&earlier->key), buf_bytes(&op->key)) &&
+            earlier->item.ino == op->item.ino) {
+            earlier->item = op->item;
+            earlier->revision = op->revision;
+            return true;
+        }
+        if (!bytes_equal(buf_bytes(&earlier->place.directory),
+                         buf_bytes(&op->place.directory)) ||
+            bytes_equal(buf_bytes(&earlier->key), buf_bytes(&op->key))) {
+            return false;
+        }
+    }
+    return false;
+}
+
+void fs_replay_add(struct fs *fs, struct fs_op *op)
+{
+    struct fs_replay *r = fs->replay;
+    if (op == NULL) {
+        return;
+    }
+    if (r == NULL || collapses(r, op)) {
+        fs_op_free(fs, op);
+        return;
+    }
+    list_push(&r->queue, &op->link);
+    r->queued++;
+    r->mkdirs += op->type == FS_OP_MKDIR ? 1 : 0;
+    fs_replay_dispatch(fs);
+}
+
+size_t fs_replay_on_readable(struct fs *fs)
+{
+    struct fs_replay *r = fs->replay;
+    struct fs_helper *done[FS_HELPERS];
+    const ssize_t size = read(r->results[0], done, sizeof done);
+    if (size <= 0) {
+        return 0;
+    }
+    const size_t count = (size_t)size / sizeof done[0];
+    for (size_t i = 0; i < count; i++) {
+        struct fs_op *op = done[i]->op;
+        must(op != NULL);
+        done[i]->op = NULL;
+        op->running = false;
+        finish(fs, op);
+    }
+    fs_replay_dispatch(fs);
+    fs_events_resume(fs);
+    return count;
+}
+
+struct fs_helper *fs_helper_of(struct fs *fs, fuse_req_t req)
+{
+    struct fs_replay *r = fs->replay;
+    if (r == NULL) {
+        return NULL;
+    }
+    const uint32_t thread = (uint32_t)fuse_req_ctx(req)->pid;
+    for (size_t i = 0; i < FS_HELPERS; i++) {
+        if (r->helpers[i].thread_id == thread && r->helpers[i].op != NULL) {
+            return &r->helpers[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- life --- */
+
+int fs_replay_fd(const struct fs *fs)
+{
+    return fs->replay == NULL ? -1 : fs->replay->results[0];
+}
+
+static enum status start_helper(struct fs_replay *r, struct fs_helper *h,
+                                struct fault *reterr)
+{
+    h->replay = r;
+    if (pipe2(h->orders, O_CLOEXEC) != 0) {
+        h->orders[0] = h->orders[1] = -1;
+        return fault_sys(reterr, errno, "cannot make a pipe for replays");
+    }
+    const int error = pthread_create(&h->thread, NULL, fs_helper_main, h);
+    if (error != 0) {
+        return fault_sys(reterr, error, "cannot start a replay helper");
+    }
+    h->started = true;
+    /* It says who it is, once it has let go of all descriptors. */
+    struct fs_helper *self = NULL;
+    ssize_t size;
+    do {
+        size = read(r->results[0], &self, sizeof self);
+    } while (size < 0 && errno == EINTR);
+    must(size == sizeof self);
+    if (h->thread_id == 0) {
+        return fault_set(reterr, ST_DENIED,
+                         "a replay helper cannot get descriptors of its own");
+    }
+    return ST_OK;
+}
+
+enum status fs_replay_start(struct fs *fs, struct fault *reterr)
+{
+    if (fs->options.events == FS_EVENTS_OFF) {
+        return ST_OK;
+    }
+    struct fs_replay *r = xcalloc(1, sizeof *r);
+    r->fs = fs;
+    list_init(&r->queue);
+    r->results[0] = r->results[1] = -1;
+    for (size_t i = 0; i < FS_HELPERS; i++) {
+        r->helpers[i].orders[0] = r->helpers[i].orders[1] = -1;
+    }
+    fs->replay = r;
+    if (pipe2(r->results, O_CLOEXEC) != 0) {
+        return fault_sys(reterr, errno, "cannot make a pipe for replays");
+    }
+    for (size_t i = 0; i < FS_HELPERS; i++) {
+        const enum status st = start_helper(r, &r->helpers[i], reterr);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    if (fcntl(r->results[0], F_SETFL, O_NONBLOCK) != 0) {
+        return fault_sys(reterr, errno, "cannot set up a pipe for replays");
+    }
+    return ST_OK;
+}
+
+static void close_if_open(int fd)
+{
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+void fs_replay_stop(struct fs *fs)
+{
+    struct fs_replay *r = fs->replay;
+    if (r == NULL) {
+        return;
+    }
+    /* The device is closed: what a helper waits for has been refused. */
+    for (size_t i = 0; i < FS_HELPERS; i++) {
+        struct fs_helper *h = &r->helpers[i];
+        close_if_open(h->orders[1]);
+        if (h->started) {
+            (void)pthread_join(h->thread, NULL);
+        }
+        close_if_open(h->orders[0]);
+        if (h->op != NULL) {
+            h->op->running = false;
+        }
+    }
+    close_if_open(r->results[0]);
+    close_if_open(r->results[1]);
+    struct list *at;
+    while ((at = list_pop(&r->queue)) != NULL) {
+        fs_op_free(fs, container_of(at, struct fs_op, link));
+    }
+    fs->replay = NULL;
+    free(r);
+}

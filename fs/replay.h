@@ -1,0 +1,109 @@
+/* Replay: making inotify report what happened elsewhere.
+ *
+ * No notification of FUSE produces inotify events; operations on the mounted
+ * tree do.  So helper threads perform, on our own mount, the operation that
+ * matches a change, and the handlers recognise them by their thread and answer
+ * without changing anything (fs/answers.c).
+ *
+ * The loop's thread owns everything here; a helper sees its order (the strings
+ * and numbers of struct fs_order) from when it is written to its pipe until it
+ * has written its result.
+ */
+#ifndef FS_REPLAY_H
+#define FS_REPLAY_H
+
+#include <pthread.h>
+
+#include "fs/inode.h"
+#include "fs/path.h"
+
+#define FS_HELPERS     3
+#define FS_OPS_MAX     16384 /* beyond, the watch waits */
+#define FS_OPS_WINDOW  64    /* looked at for one that can run */
+#define FS_COLLAPSE_AT 16    /* queued ops, before modifications are joined */
+#define FS_SOURCE_NAME                                                         \
+    "%new" /* no key's name: where renamed values come from */
+
+enum fs_op_type {
+    FS_OP_CREATE,
+    FS_OP_MODIFY,
+    FS_OP_REPLACE, /* a modification, as a rename over the file */
+    FS_OP_UNLINK,
+    FS_OP_MKDIR,
+    FS_OP_RMDIR,
+    FS_OP_RENAME,
+    FS_OP_EXCHANGE,
+    FS_OP_ATTRIB,
+    FS_OP_TRUNCATE, /* to the same size: a MODIFY and nothing else */
+    FS_OP_STAT      /* so that the kernel learns the committed size */
+};
+
+/* A name in a directory. */
+struct fs_place {
+    struct buf directory; /* its beginning */
+    struct buf below;     /* that of the name itself, were it a directory */
+    struct fs_name name;
+    struct buf path; /* below the mount, ended by a NUL */
+};
+
+/* What a helper is told. */
+struct fs_order {
+    enum fs_op_type type;
+    const char *mount_point;
+    const char *path;
+    const char *other_path; /* of renames: the new name */
+    uint64_t size;
+    bool refresh; /* the kernel may have attributes that it trusts */
+};
+
+struct fs_op {
+    struct list link;
+    enum fs_op_type type;
+    struct fs_place place, other;
+    bool has_other;
+    bool running;
+    struct fs_node *node;       /* held; NULL: not known when it was queued */
+    struct fs_node *other_node; /* what a rename replaces or exchanges */
+    struct buf key;             /* of the file */
+    struct kv_item item;        /* without its bytes; ino 0: none */
+    int64_t revision;
+    struct fs_order order;
+};
+
+struct fs_helper {
+    struct fs_replay *replay;
+    pthread_t thread;
+    uint32_t thread_id;
+    int orders[2];    /* pipe: the loop writes, the helper reads */
+    struct fs_op *op; /* what it is doing; NULL: nothing */
+    bool started;
+};
+
+struct fs_replay {
+    struct fs *fs;
+    struct list queue; /* in order, with those that run */
+    size_t queued;
+    size_t mkdirs; /* among them: directories that will be known */
+    int results[2];
+    struct fs_helper helpers[FS_HELPERS];
+};
+
+/* The thread of a helper (fs/helper.c). */
+void *fs_helper_main(void *helper);
+
+/* A new operation on the name of this key; NULL when the mount does not show
+ * it. `value`: the key is a directory too, and this is its %value. */
+struct fs_op *fs_op_new(struct fs *fs, enum fs_op_type type, struct bytes key,
+                        bool file, bool value);
+bool fs_op_set_other(struct fs *fs, struct fs_op *op, struct bytes key,
+                     bool file, bool value);
+void fs_op_free(struct fs *fs, struct fs_op *op); /* NULL is fine */
+/* Takes the operation; runs it when its turn has come. NULL is fine. */
+void fs_replay_add(struct fs *fs, struct fs_op *op);
+/* Runs what can be run: after an operation was added, or a lock given back. */
+void fs_replay_dispatch(struct fs *fs);
+
+/* The helper that a request comes from; NULL: somebody else. */
+struct fs_helper *fs_helper_of(struct fs *fs, fuse_req_t req);
+
+#endif
