@@ -25,6 +25,8 @@ ROWS = [
     ("the plan at the end", "OK", 0, "ok 1 - a\nok 2 - b\n1..2\n", "2 passed, 0 failed"),
     ("fewer than planned", "OK", 0, "1..3\nok 1\nok 2\n", "2 passed, 1 failed"),
     ("more than planned", "OK", 0, "1..1\nok 1\nok 2\n", "2 passed, 1 failed"),
+    ("an abort repeats its line", "ERROR", -6, "1..2\nok 1 - a\nnot ok 2 - b\nnot ok 2 - b\n",
+     "1 passed, 1 failed"),
     ("bail out", "ERROR", 1, "1..2\nok 1\nBail out! no disk\n", "1 passed, 1 failed"),
     ("skipped with a reason", "OK", 0, "1..2\nok 1 - a # SKIP no fuse\nok 2 - b\n",
      "1 passed, 0 failed, 1 skipped"),

@@ -53,15 +53,15 @@ def it_says_where_it_is_mounted_and_then_that_it_is_ready(base):
 
 @test()
 def flags_of_later_versions_are_told_and_do_not_hinder(base):
-    """What a static pod of kubeadm sets."""
+    """What a static pod of kubeadm sets, with peers that speak without TLS."""
     node = started(base, mounts=("m",), arguments=[
         "--name=host", "--snapshot-count=10000",
         "--advertise-client-urls=https://10.0.0.1:2379",
-        "--initial-advertise-peer-urls=https://10.0.0.1:2380",
-        "--initial-cluster=host=https://10.0.0.1:2380",
+        "--initial-advertise-peer-urls=http://10.0.0.1:2380",
+        "--initial-cluster=host=http://10.0.0.1:2380",
         "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379",
         "--listen-metrics-urls=http://127.0.0.1:2381",
-        "--listen-peer-urls=https://10.0.0.1:2380",
+        "--listen-peer-urls=http://10.0.0.1:2380",
         "--client-cert-auth=true", "--trusted-ca-file=/ca", "--cert-file=/crt", "--key-file=/key",
         "--feature-gates=InitialCorruptCheck=true",
         "--watch-progress-notify-interval=5s"])
