@@ -213,7 +213,7 @@ static enum status check_places(const struct server_options *o,
         return fault_set(reterr, ST_UNSUPPORTED,
                          "cannot join a cluster (--initial-cluster-state is "
                          "'existing' and '%s' holds no data): this version "
-                         "runs clusters of one member",
+                         "cannot add members to a running cluster",
                          o->data_dir);
     }
     return ST_OK;

@@ -56,10 +56,10 @@ const struct flag server_flags[] = {
          "milliseconds without a heartbeat until an election; at least 5 "
          "heartbeats"),
     MOOT(BOOL, "initial-election-tick-advance", "true", "",
-         "has no effect: the only member elects itself at once",
+         "has no effect: an only member elects itself at once",
          "shorten the first election after a start"),
-    LATER(URLS, "listen-peer-urls", "http://localhost:2380", "", NOT_SERVED,
-          "where other members connect"),
+    USED(URLS, "listen-peer-urls", "http://localhost:2380", "",
+         "where other members connect; not listened on by a cluster of one"),
     LATER(URLS, "listen-client-urls", "http://localhost:2379", "", NOT_SERVED,
           "where clients connect"),
     LATER(URLS, "listen-client-http-urls", "", "", NOT_SERVED,

@@ -158,6 +158,7 @@ static enum status cluster_from(const struct flags *f, struct server_options *o,
 {
     o->name = flags_text(f, "name");
     o->cluster_token = flags_text(f, "initial-cluster-token");
+    o->listen_peer_urls = flags_text(f, "listen-peer-urls");
     o->join = strcmp(flags_text(f, "initial-cluster-state"), "existing") == 0;
     if (o->name[0] == '\0' || strpbrk(o->name, ",=") != NULL) {
         return fault_set(reterr, ST_INVALID,
@@ -263,6 +264,7 @@ void server_options_to_node(const struct server_options *o,
     ret->name = o->name;
     ret->cluster_token = o->cluster_token;
     ret->initial_cluster = o->initial_cluster;
+    ret->listen_peer_urls = o->listen_peer_urls;
     ret->heartbeat_ms = o->heartbeat_ms;
     ret->election_ms = o->election_ms;
     ret->quota_bytes = o->quota_bytes;

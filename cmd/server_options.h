@@ -12,6 +12,7 @@ struct server_options {
     const char *name;
     const char *cluster_token;
     const char *initial_cluster;
+    const char *listen_peer_urls;
     bool join;          /* --initial-cluster-state=existing */
     bool named_cluster; /* --initial-cluster was given */
     int64_t heartbeat_ms, election_ms;

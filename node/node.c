@@ -28,6 +28,7 @@ void node_options_default(struct node_options *ret)
         .name = "default",
         .cluster_token = "etcd-cluster",
         .initial_cluster = "default=http://localhost:2380",
+        .listen_peer_urls = "http://localhost:2380",
         .heartbeat_ms = 100,
         .election_ms = 1000,
         .txn_ops_max = 128,
@@ -62,11 +63,35 @@ static void unreserve(void *arg, uint64_t bytes)
     wal_unreserve(n->wal, bytes);
 }
 
-/* Clusters of one have nobody to send to (open_all() refuses others). */
-static void send_message(void *arg, struct raft_message *m)
+static void send_message(void *arg, struct raft_message *take)
 {
-    (void)arg;
-    raft_message_fini(m);
+    struct node *n = arg;
+    if (n->peers != NULL) {
+        peers_send(n->peers, take);
+    } else {
+        raft_message_fini(take); /* stopping */
+    }
+}
+
+static void receive(void *arg, const struct raft_message *m)
+{
+    struct node *n = arg;
+    struct fault fault;
+    if (n->broken) {
+        return;
+    }
+    const enum status st = replica_receive(n->replica, m, &fault);
+    if (st != ST_OK) {
+        node_fail(n, st, &fault);
+    }
+}
+
+static void lost_touch(void *arg, uint64_t member)
+{
+    struct node *n = arg;
+    if (!n->broken) {
+        replica_unreachable(n->replica, member);
+    }
 }
 
 static int64_t now_ns(void *arg)
@@ -153,30 +178,42 @@ static enum status open_store(struct node *n, const struct node_options *o,
 }
 
 /* The data directory decides who this member is; the options only when it is
- * new. */
-static enum status settle_identity(struct node *n, struct identity *id,
-                                   struct fault *reterr)
+ * new.  The store is told after the log has been made, so a store that knows
+ * who it is has a log, or has lost it. */
+static enum status check_identity(const struct identity *id,
+                                  const struct store_identity *stored,
+                                  bool has_log, const char *log_path,
+                                  struct fault *reterr)
 {
-    struct store_identity stored;
-    store_identity(n->store, &stored);
-    if (stored.member_id == 0) {
-        stored = (struct store_identity){.cluster_id = id->cluster_id,
-                                         .member_id = id->member_id};
-        return store_set_identity(n->store, &stored, reterr);
+    if (stored->member_id == 0) {
+        return ST_OK;
     }
-    if (stored.member_id != id->member_id ||
-        stored.cluster_id != id->cluster_id) {
+    if (!has_log) {
+        return fault_set(reterr, ST_CORRUPT,
+                         "the log is gone: '%s' holds nothing, but the store "
+                         "beside it belongs to member %llx; put the log back, "
+                         "or start again from a backup in a new data directory",
+                         log_path, (unsigned long long)stored->member_id);
+    }
+    if (stored->member_id != id->member_id ||
+        stored->cluster_id != id->cluster_id) {
         return fault_set(
             reterr, ST_INVALID,
             "the data directory belongs to member %llx of cluster %llx, but "
             "--name, --initial-cluster and --initial-cluster-token make this "
             "member %llx of cluster %llx: give those it was made with",
-            (unsigned long long)stored.member_id,
-            (unsigned long long)stored.cluster_id,
+            (unsigned long long)stored->member_id,
+            (unsigned long long)stored->cluster_id,
             (unsigned long long)id->member_id,
             (unsigned long long)id->cluster_id);
     }
     return ST_OK;
+}
+
+static void note_name(void *arg, const char *name)
+{
+    (void)name;
+    *(bool *)arg = true;
 }
 
 static uint64_t random_seed(void)
@@ -234,43 +271,86 @@ static enum status start_threads(struct node *n, struct fault *reterr)
                : st;
 }
 
-static enum status open_all(struct node *n, const struct node_options *o,
-                            struct fault *reterr)
+/* A cluster of one has nobody to listen to. */
+static enum status start_peers(struct node *n, const struct node_options *o,
+                               const struct identity *id, struct fault *reterr)
 {
-    struct identity id;
+    if (id->voters_count == 1) {
+        return ST_OK;
+    }
+    char listen[IDENTITY_ADDRESSES_MAX];
+    const enum status st =
+        identity_strip_urls(o->listen_peer_urls, listen, sizeof listen, reterr);
+    if (st != ST_OK) {
+        return st;
+    }
+    const struct peers_options po = {.identity = id,
+                                     .listen = listen,
+                                     .seed = random_seed(),
+                                     .receive = receive,
+                                     .lost_touch = lost_touch,
+                                     .arg = n};
+    return peers_new(n->loop, &po, &n->peers, reterr);
+}
+
+/* The log's lock guards the whole directory: it comes first. */
+static enum status open_data(struct node *n, const struct node_options *o,
+                             const struct identity *id, struct fault *reterr)
+{
     struct data_dir dir;
-    enum status st = identity_derive(o->name, o->cluster_token,
-                                     o->initial_cluster, &id, reterr);
-    if (st == ST_OK && id.voters_count > 1) {
-        st = fault_set(reterr, ST_UNSUPPORTED,
-                       "--initial-cluster names %zu members: this version "
-                       "runs clusters of one",
-                       id.voters_count);
-    }
+    struct disk *disk;
+    enum status st = data_dir_open(o->data_dir, &dir, reterr);
     if (st == ST_OK) {
-        st = data_dir_open(o->data_dir, &dir, reterr);
-    }
-    struct disk *disk = NULL;
-    if (st == ST_OK) {
-        st = disk_open(dir.wal, &disk, reterr); /* locks all of it */
+        st = disk_open(dir.wal, &disk, reterr);
     }
     if (st != ST_OK) {
         return st;
     }
-    st = open_store(n, o, dir.store, reterr);
+    struct store_identity stored = {0};
+    bool has_log = false;
+    st = disk->ops->list(disk, note_name, &has_log, reterr);
     if (st == ST_OK) {
-        st = settle_identity(n, &id, reterr);
+        st = open_store(n, o, dir.store, reterr);
+    }
+    if (st == ST_OK) {
+        store_identity(n->store, &stored);
+        st = check_identity(id, &stored, has_log, dir.wal, reterr);
     }
     if (st != ST_OK) {
         disk->ops->free(disk);
         return st;
     }
-    st = open_log(n, o, &id, disk, reterr);
-    return st == ST_OK ? start_threads(n, reterr) : st;
+    st = open_log(n, o, id, disk, reterr);
+    if (st == ST_OK && stored.member_id == 0) {
+        stored = (struct store_identity){.cluster_id = id->cluster_id,
+                                         .member_id = id->member_id};
+        st = store_set_identity(n->store, &stored, reterr);
+    }
+    return st;
+}
+
+static enum status open_all(struct node *n, const struct node_options *o,
+                            struct fault *reterr)
+{
+    struct identity *id = xcalloc(1, sizeof *id);
+    enum status st = identity_derive(o->name, o->cluster_token,
+                                     o->initial_cluster, id, reterr);
+    if (st == ST_OK) {
+        st = open_data(n, o, id, reterr);
+    }
+    if (st == ST_OK) {
+        st = start_threads(n, reterr);
+    }
+    if (st == ST_OK) {
+        st = start_peers(n, o, id, reterr);
+    }
+    free(id);
+    return st;
 }
 
 static void free_all(struct node *n)
 {
+    peers_free(n->peers);
     worker_free(n->wal_worker);
     worker_free(n->store_worker);
     node_save_fini(n);
@@ -323,6 +403,8 @@ void node_stop(struct node *n)
     loop_timer_free(n->tick);
     loop_timer_free(n->wake);
     replica_stop(n->replica);
+    peers_free(n->peers);
+    n->peers = NULL;
     node_flush_finish(n);
     free_all(n);
 }

@@ -17,18 +17,19 @@
 struct node;
 
 struct node_options {
-    const char *data_dir;        /* made when missing */
-    const char *name;            /* this member's; "default" */
-    const char *cluster_token;   /* "etcd-cluster" */
-    const char *initial_cluster; /* "name=url,…"; decides the ids */
-    int64_t heartbeat_ms;        /* 100 */
-    int64_t election_ms;         /* 1000 */
-    uint64_t quota_bytes;        /* 0: 2 GiB */
-    uint32_t txn_ops_max;        /* 128 */
-    uint64_t request_bytes_max;  /* 1.5 MiB */
-    uint64_t log_keep_entries;   /* kept behind the durable store for slow
-                                    followers; 5000 */
-    uint64_t proposals_max;      /* waiting at once; beyond: ST_TOO_MANY */
+    const char *data_dir;         /* made when missing */
+    const char *name;             /* this member's; "default" */
+    const char *cluster_token;    /* "etcd-cluster" */
+    const char *initial_cluster;  /* "name=url,…"; decides the ids */
+    const char *listen_peer_urls; /* "http://host:port,…" */
+    int64_t heartbeat_ms;         /* 100 */
+    int64_t election_ms;          /* 1000 */
+    uint64_t quota_bytes;         /* 0: 2 GiB */
+    uint32_t txn_ops_max;         /* 128 */
+    uint64_t request_bytes_max;   /* 1.5 MiB */
+    uint64_t log_keep_entries;    /* kept behind the durable store for slow
+                                     followers; 5000 */
+    uint64_t proposals_max;       /* waiting at once; beyond: ST_TOO_MANY */
 };
 void node_options_default(struct node_options *ret);
 

@@ -3,6 +3,7 @@
 #define NODE_NODE_INTERNAL_H
 
 #include "node/node.h"
+#include "node/peers.h"
 #include "node/replica.h"
 #include "node/worker.h"
 
@@ -39,6 +40,7 @@ struct node {
     struct store *store;
     struct wal *wal;
     struct replica *replica;
+    struct peers *peers; /* NULL in a cluster of one */
     struct worker *wal_worker, *store_worker;
     struct save_job save;
     struct wal_stats wal_stats;

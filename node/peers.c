@@ -1,0 +1,170 @@
+/* Encoding, sending, receiving. */
+
+#include "node/peers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/must.h"
+#include "net/peer.h"
+#include "proto/raft_codec.h"
+
+struct peers {
+    struct peers_options options;
+    uint64_t member_id;
+    struct peer_hub *hub;
+};
+
+static void on_message(void *arg, uint64_t from, enum peer_stream stream,
+                       struct bytes frame)
+{
+    struct peers *p = arg;
+    (void)stream;
+    struct raft_message m;
+    struct fault fault;
+    if (raft_codec_decode(frame, &m, &fault) != ST_OK) {
+        log_warn("a message of member %llx is dropped: %s",
+                 (unsigned long long)from, fault.text);
+        return;
+    }
+    if (m.to == p->member_id) {
+        p->options.receive(p->options.arg, &m);
+    }
+    raft_message_fini(&m);
+}
+
+static void on_unreachable(void *arg, uint64_t to, enum peer_stream stream)
+{
+    struct peers *p = arg;
+    (void)stream;
+    p->options.lost_touch(p->options.arg, to);
+}
+
+static void on_connected(void *arg, uint64_t to, enum peer_stream stream)
+{
+    (void)arg;
+    if (stream == PEER_MESSAGES) {
+        log_info("connected to member %llx", (unsigned long long)to);
+    }
+}
+
+static void on_lost(void *arg, uint64_t to, enum peer_stream stream,
+                    const struct fault *why)
+{
+    (void)arg;
+    if (stream == PEER_MESSAGES) {
+        log_warn("lost the connection to member %llx: %s",
+                 (unsigned long long)to, why->text);
+    }
+}
+
+static void on_event(void *arg, enum peer_event what, uint64_t member,
+                     const struct fault *why)
+{
+    (void)arg;
+    switch (what) {
+    case PEER_EVENT_FAILED: /* tried again and again while a peer is down */
+    case PEER_EVENT_ACCEPTED:
+    case PEER_EVENT_CLOSED:
+        log_debug("member %llx: %s", (unsigned long long)member, why->text);
+        break;
+    case PEER_EVENT_REJECTED:
+    case PEER_EVENT_REFUSED:
+    case PEER_EVENT_MALFORMED:
+        log_warn("member %llx: %s", (unsigned long long)member, why->text);
+        break;
+    }
+}
+
+static enum status listen_at(struct peers *p, const char *list,
+                             struct fault *reterr)
+{
+    while (*list != '\0') {
+        char address[IDENTITY_ADDRESSES_MAX];
+        const size_t size = strcspn(list, ",");
+        must(size < sizeof address);
+        memcpy(address, list, size);
+        address[size] = '\0';
+        uint16_t port;
+        const enum status st = peer_hub_listen(p->hub, address, &port, reterr);
+        if (st != ST_OK) {
+            return st;
+        }
+        list += size;
+        list += *list == ',';
+    }
+    return ST_OK;
+}
+
+static enum status connect_all(struct peers *p, const struct identity *id,
+                               struct fault *reterr)
+{
+    for (size_t i = 0; i < id->voters_count; i++) {
+        if (id->voters[i] == id->member_id) {
+            continue;
+        }
+        const enum status st =
+            peer_hub_set(p->hub, id->voters[i], id->addresses[i], reterr);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    return ST_OK;
+}
+
+enum status peers_new(struct loop *loop, const struct peers_options *options,
+                      struct peers **ret, struct fault *reterr)
+{
+    static const struct peer_hub_callbacks callbacks = {
+        .on_message = on_message,
+        .on_connected = on_connected,
+        .on_lost = on_lost,
+        .on_unreachable = on_unreachable,
+        .on_event = on_event,
+    };
+    struct peers *p = xcalloc(1, sizeof *p);
+    p->options = *options;
+    p->member_id = options->identity->member_id;
+    struct peer_hub_options ho;
+    peer_hub_options_default(&ho);
+    ho.cluster_id = options->identity->cluster_id;
+    ho.member_id = options->identity->member_id;
+    ho.seed = options->seed;
+    p->hub = peer_hub_new(loop, &ho, &callbacks, p);
+    enum status st = listen_at(p, options->listen, reterr);
+    if (st == ST_OK) {
+        st = connect_all(p, options->identity, reterr);
+    }
+    if (st != ST_OK) {
+        peers_free(p);
+        return st;
+    }
+    *ret = p;
+    return ST_OK;
+}
+
+void peers_free(struct peers *p)
+{
+    if (p != NULL) {
+        peer_hub_free(p->hub);
+        free(p);
+    }
+}
+
+void peers_send(struct peers *p, struct raft_message *take)
+{
+    struct buf frame = {0};
+    struct fault fault;
+    const uint64_t to = take->to;
+    const enum status st = raft_codec_encode(take, &frame, &fault);
+    raft_message_fini(take);
+    if (st != ST_OK) {
+        log_error("a message to member %llx cannot be sent: %s",
+                  (unsigned long long)to, fault.text);
+        buf_fini(&frame);
+        return;
+    }
+    /* Dropped: the hub has said so through on_unreachable. */
+    (void)peer_hub_send_take(p->hub, to, PEER_MESSAGES, &frame);
+}

@@ -1,0 +1,35 @@
+/* The other members: messages to and from them over net/peer.h.
+ *
+ * A message is encoded once (proto/raft_codec.h) and queued; a queue that is
+ * full, or a peer that is not there, loses it, and raft asks again.  Threads:
+ * the loop's.
+ */
+#ifndef NODE_PEERS_H
+#define NODE_PEERS_H
+
+#include "net/loop.h"
+#include "node/identity.h"
+#include "raft/message.h"
+
+struct peers;
+
+struct peers_options {
+    const struct identity *identity; /* borrowed for the call */
+    const char *listen;              /* "host:port,…" */
+    uint64_t seed;
+    /* A message from a peer; borrowed for the call. */
+    void (*receive)(void *arg, const struct raft_message *m);
+    void (*lost_touch)(void *arg, uint64_t member);
+    void *arg;
+};
+
+/* Listens, and begins to connect to every other member.
+ *   ST_INVALID, and what listening says                                      */
+enum status peers_new(struct loop *loop, const struct peers_options *options,
+                      struct peers **ret, struct fault *reterr) MUST_USE;
+/* No callback comes after this. NULL is fine. */
+void peers_free(struct peers *p);
+
+void peers_send(struct peers *p, struct raft_message *take);
+
+#endif
