@@ -83,13 +83,14 @@ static enum status open_view(struct store_export *e, const struct lmdb_env *env,
                          "this member from a peer or a backup");
     }
     for (int id = 0; id < TREES_COUNT; id++) {
-        e->trees[id] =
-            (struct tree){.txn = e->txn,
-                          .dbi = env->trees[id],
-                          .id = (uint8_t)id,
-                          .end_link = e->state.local.end_links[id]};
+        e->trees[id] = (struct tree){.txn = e->txn,
+                                     .dbi = env->trees[id],
+                                     .id = (uint8_t)id,
+                                     .end_link = e->state.local.end_links[id]};
     }
-    count_rows(e, env);
+    if (st == ST_OK) {
+        count_rows(e, env);
+    }
     return st;
 }
 
@@ -101,12 +102,16 @@ enum status store_export_begin(struct store *s, size_t block_bytes,
     struct store_export *e = xcalloc(1, sizeof *e);
     e->block_bytes = block_bytes;
     state_init(&e->state);
-    const enum status st = open_view(e, &s->env, reterr);
+    enum status st = open_view(e, &s->env, reterr);
+    if (st == ST_OK && e->state.numbers.index < s->durable.index) {
+        st = fault_set(reterr, ST_CORRUPT,
+                       "the store is damaged: its file is older than what was "
+                       "written; restore this member from a peer or a backup");
+    }
     if (st != ST_OK) {
         store_export_free(e);
         return st;
     }
-    must(e->state.numbers.index >= s->durable.index);
     *ret = e;
     return ST_OK;
 }
@@ -164,9 +169,8 @@ static void mark_copy(struct mark *to, const struct mark *from)
 static void set_mark(struct store_export *e)
 {
     const struct bytes key = e->cursor.row.key;
-    const uint64_t last = e->marks_count == 0
-                              ? 0
-                              : e->marks[e->marks_count - 1].place.position;
+    const uint64_t last =
+        e->marks_count == 0 ? 0 : e->marks[e->marks_count - 1].place.position;
     if (key.size > MARK_KEY_MAX || e->at.place.position < last + MARK_BYTES) {
         return;
     }
@@ -248,8 +252,7 @@ static enum status put_row(struct store_export *e, struct buf *to, size_t begin,
                            bool *ret_fits, struct fault *reterr)
 {
     MDB_val key, data;
-    const int rc =
-        mdb_cursor_get(e->cursor.mc, &key, &data, MDB_GET_CURRENT);
+    const int rc = mdb_cursor_get(e->cursor.mc, &key, &data, MDB_GET_CURRENT);
     if (rc != MDB_SUCCESS) {
         return lmdb_fault(reterr, rc, "read the store");
     }
