@@ -58,6 +58,11 @@ enum status raft_apply_conf_change(struct raft *r, uint64_t index,
                                    struct raft_conf_state *ret_conf)
 {
     struct raft_conf_step step;
+    if (r->members.conf.incoming.count == 0) {
+        /* On top of nothing, "add me" would make a group of one out of a
+         * member that only joins. */
+        return ST_INVALID;
+    }
     if (index > r->conf_index) {
         const enum raft_conf_refusal why =
             raft_conf_step_by(&r->members.conf, cc, &step);

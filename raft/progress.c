@@ -94,7 +94,7 @@ bool raft_progress_reject(struct raft_progress *p, uint64_t rejected,
         }
         p->next = p->match + 1;
     } else {
-        if (rejected != p->next - 1) {
+        if (p->state == RAFT_SENDING_SNAPSHOT || rejected != p->next - 1) {
             return false; /* not the answer to the last probe */
         }
         p->next = max_u64(min_u64(rejected, hint + 1), p->match + 1);

@@ -181,7 +181,8 @@ raft_propose_conf_change(struct raft *r, enum raft_entry_type type,
  * before, changes nothing.  ret_conf (may be NULL) is what to store with the
  * applied index; borrowed until the next call.
  *
- *   ST_INVALID   not possible in the present configuration: nothing changed
+ *   ST_INVALID   not possible in the present configuration, or there is none:
+ *                a member that joins gets its first one by a snapshot
  *   ST_TOO_MANY  more than RAFT_MEMBERS_MAX                                */
 enum status raft_apply_conf_change(struct raft *r, uint64_t index,
                                    const struct raft_conf_change *cc,

@@ -14,7 +14,10 @@ struct raft_storage;
 
 struct raft_storage_ops {
     /* What was durable when the process started; asked once by raft_new().
-     * ret_conf's arrays are borrowed until the storage changes. */
+     * ret_conf is the configuration as of the entry that is applied; its arrays
+     * are borrowed until the storage changes.  It is empty on a member that
+     * joins: such a one must get a snapshot first, so a group's log begins
+     * with one (an index above 0), whose configuration is the first. */
     enum status (*initial_state)(struct raft_storage *s,
                                  struct raft_hard_state *ret_state,
                                  struct raft_conf_state *ret_conf);
