@@ -5,7 +5,11 @@
 
 #define NOT_SERVED "not served by this version"
 #define NO_PORT    "not used by this version: it opens no network port"
-#define ONE_MEMBER "not used by this version: a cluster has one member"
+#define FIXED_MEMBERS                                                          \
+    "not used by this version: members cannot be added or removed yet"
+#define OWN_LIMITS                                                             \
+    "has no effect: links between members have limits of their own"
+#define NOT_DONE "not done by this version"
 #define NO_DISCOVERY                                                           \
     "discovery is not supported by this version: name the members with "       \
     "--initial-cluster"
@@ -101,10 +105,10 @@ const struct flag server_flags[] = {
           "listen with SO_REUSEADDR"),
     LATER(BOOL, "enable-grpc-gateway", "true", "", NOT_SERVED,
           "serve JSON under /v3/"),
-    LATER(DURATION, "raft-read-timeout", "5s", "", ONE_MEMBER,
-          "time a peer connection may be silent"),
-    LATER(DURATION, "raft-write-timeout", "5s", "", ONE_MEMBER,
-          "time a peer connection may be stuck"),
+    MOOT(DURATION, "raft-read-timeout", "5s", "", OWN_LIMITS,
+         "time a peer connection may be silent"),
+    MOOT(DURATION, "raft-write-timeout", "5s", "", OWN_LIMITS,
+         "time a peer connection may be stuck"),
     LATER(TEXT, "feature-gates", "", "",
           "no gate has an effect in this version", "gates as Name=true,..."),
 #undef GROUP
@@ -155,7 +159,7 @@ const struct flag server_flags[] = {
             "DNS domain whose SRV records name the members"),
     MOOT(TEXT, "discovery-srv-name", "", "", MOOT_DISCOVERY,
          "suffix of the SRV records"),
-    LATER(BOOL, "strict-reconfig-check", "true", "", ONE_MEMBER,
+    LATER(BOOL, "strict-reconfig-check", "true", "", FIXED_MEMBERS,
           "refuse member changes that would cost the quorum"),
     MOOT(BOOL, "pre-vote", "true", "",
          "has no effect: members always ask first",
@@ -277,9 +281,9 @@ const struct flag server_flags[] = {
 #undef GROUP
 
 #define GROUP "Checks and tuning"
-    LATER(DURATION, "corrupt-check-time", "0s", "", ONE_MEMBER,
+    LATER(DURATION, "corrupt-check-time", "0s", "", NOT_DONE,
           "time between comparisons with the other members; 0 for none"),
-    LATER(DURATION, "compact-hash-check-time", "1m", "", ONE_MEMBER,
+    LATER(DURATION, "compact-hash-check-time", "1m", "", NOT_DONE,
           "time between comparisons of compacted history"),
     MOOT(COUNT, "compaction-batch-limit", "1000", "",
          "has no effect: compaction is sliced by time",
@@ -295,9 +299,9 @@ const struct flag server_flags[] = {
     LATER(COUNT, "bootstrap-defrag-threshold-megabytes", "0", "",
           "not done by this version",
           "defragment at start when this much is gained"),
-    LATER(COUNT, "max-learners", "1", "", ONE_MEMBER,
+    LATER(COUNT, "max-learners", "1", "", FIXED_MEMBERS,
           "learners allowed in the cluster"),
-    LATER(DURATION, "downgrade-check-time", "5s", "", ONE_MEMBER,
+    LATER(DURATION, "downgrade-check-time", "5s", "", NOT_DONE,
           "time between looks at a downgrade"),
     USED(COUNT, "snapshot-catchup-entries", "5000", "",
          "log entries kept for slow followers"),
@@ -305,8 +309,7 @@ const struct flag server_flags[] = {
 
 #define GROUP "Unsafe"
     REFUSED(BOOL, "force-new-cluster", "false", "",
-            "not supported by this version, where every cluster has one member "
-            "already",
+            "not supported by this version",
             "make a one-member cluster of this member's data"),
     REFUSED(
         BOOL, "unsafe-no-fsync", "false", "",

@@ -67,12 +67,12 @@ def flags_of_later_versions_are_told_and_do_not_hinder(base):
         "--watch-progress-notify-interval=5s"])
     text = node.output()
     for flag in ("advertise-client-urls", "listen-client-urls", "listen-metrics-urls",
-                 "listen-peer-urls", "client-cert-auth", "feature-gates",
+                 "client-cert-auth", "feature-gates",
                  "watch-progress-notify-interval"):
         lines = [line for line in text.splitlines() if "--%s:" % flag in line]
         expect_equal(len(lines), 1, "lines about --%s" % flag)
         expect("this version" in lines[0] and "warn" in lines[0], lines[0])
-    for flag in ("name", "snapshot-count", "initial-cluster", "initial-advertise-peer-urls"):
+    for flag in ("name", "snapshot-count", "listen-peer-urls", "initial-cluster", "initial-advertise-peer-urls"):
         expect("--%s:" % flag not in text, text)
     expect_equal(node.stop(), 0, "exit status")
 
