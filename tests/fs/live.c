@@ -20,6 +20,9 @@
 #define TEST_SECONDS_MAX 60
 
 static struct live *running;
+/* Connections are found before anything can hang on them. */
+static unsigned connections[LIVE_MOUNTS_MAX];
+static char path_aside[300];
 
 static int64_t now_ns(void)
 {
@@ -35,10 +38,10 @@ static void abort_mounts(void)
     for (size_t i = 0; l != NULL && i < l->count; i++) {
         (void)umount2(l->path[i], MNT_DETACH);
     }
+    if (path_aside[0] != 0) {
+        (void)umount2(path_aside, MNT_DETACH);
+    }
 }
-
-/* Connections are found before anything can hang on them. */
-static unsigned connections[LIVE_MOUNTS_MAX];
 
 static void on_alarm(int signal)
 {
@@ -113,6 +116,12 @@ static void *serve(void *arg)
     return NULL;
 }
 
+void live_may_hang(unsigned long device, const char *path)
+{
+    connections[0] = minor(device);
+    (void)snprintf(path_aside, sizeof path_aside, "%s", path);
+}
+
 void live_lock(struct live *l)
 {
     (void)pthread_mutex_lock(&l->lock);
@@ -155,7 +164,11 @@ void live_begin(struct live *l, size_t mounts, const char *options)
     }
     (void)signal(SIGALRM, on_alarm);
     (void)alarm(TEST_SECONDS_MAX);
-    (void)pthread_mutex_init(&l->lock, NULL);
+    pthread_mutexattr_t kind;
+    (void)pthread_mutexattr_init(&kind);
+    (void)pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
+    (void)pthread_mutex_init(&l->lock, &kind);
+    (void)pthread_mutexattr_destroy(&kind);
     running = l;
     for (size_t i = 0; i < mounts; i++) {
         (void)snprintf(l->path[i], sizeof l->path[i], "%s", test_directory());
@@ -187,7 +200,9 @@ void live_end(struct live *l)
 {
     live_lock(l);
     l->stop = true;
-    live_unlock(l);
+    while (pthread_mutex_unlock(&l->lock) == 0) {
+        /* a test that failed may have held it */
+    }
     (void)pthread_join(l->thread, NULL);
     for (size_t i = 0; i < l->count; i++) {
         fs_free(l->fs[i]);
@@ -199,6 +214,8 @@ void live_end(struct live *l)
     fake_kv_fini(&l->kv);
     (void)pthread_mutex_destroy(&l->lock);
     running = NULL;
+    path_aside[0] = 0;
+    connections[0] = 0;
     l->prepared = l->serving = false;
     (void)alarm(0);
 }

@@ -27,6 +27,8 @@ void live_prepare(struct live *l);
  * mounting is impossible. */
 void live_begin(struct live *l, size_t mounts, const char *options);
 void live_end(struct live *l);
+/* One more mount that is to be aborted when the test takes too long. */
+void live_may_hang(unsigned long device, const char *path);
 /* Around everything that touches l->kv. */
 void live_lock(struct live *l);
 void live_unlock(struct live *l);
