@@ -18,7 +18,7 @@ struct found {
     enum found_kind kind;
     struct record_head head; /* when live */
     const char *why;         /* when damaged */
-    bool unclean;            /* when spare: zero the first sector first */
+    bool unclean;            /* when spare: clean its first sector first */
 };
 
 struct directory {

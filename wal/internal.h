@@ -106,9 +106,10 @@ enum status wal_flush(struct wal *w, struct fault *reterr) MUST_USE;
  * again as it is.  After a failed sync the kernel may hold it as clean though
  * the disk never got it: then only a new write makes the next sync true. */
 enum status wal_rewrite_tail(struct wal *w, struct fault *reterr) MUST_USE;
-/* Zeroes sectors [from, to) of a file, and syncs it. */
-enum status wal_zero(struct wal *w, struct disk_file *f, uint32_t from,
-                     uint32_t to, struct fault *reterr) MUST_USE;
+/* Cleans sectors [from, to) of a segment's file (sector_clean_step), synced. */
+enum status wal_clean(struct wal *w, struct disk_file *f, uint32_t segment,
+                      uint32_t from, uint32_t to,
+                      struct fault *reterr) MUST_USE;
 
 /* wal.c */
 struct wal *wal_new(struct disk *disk, const struct wal_options *options);

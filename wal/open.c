@@ -1,10 +1,10 @@
 /* Opening: a new log, or the one that is there.
  *
  * Nothing is changed before the log is known to be whole.  Then, in this order:
- * what a power cut left half written behind the end is zeroed, the unvouched
- * tail is written again, a record of this opening goes behind it, one sync
- * makes both durable; only after it are segments that the log no longer needs
- * retired, for the mark that they are not needed may be in that tail. */
+ * what a power cut left half written behind the end is cleaned away, the
+ * unvouched tail is written again, a record of this opening goes behind it, one
+ * sync makes both durable; only after it are segments that the log no longer
+ * needs retired, for the mark that they are not needed may be in that tail. */
 
 #include <stdlib.h>
 
@@ -52,7 +52,7 @@ static enum status clean_spares(struct wal *w, const struct directory *d,
         if (st != ST_OK) {
             return st;
         }
-        st = wal_zero(w, f, 0, 1, reterr);
+        st = wal_clean(w, f, d->found[i].id, 0, 1, reterr);
         w->disk->ops->close(f);
         if (st != ST_OK) {
             return st;
@@ -162,7 +162,7 @@ static enum status go_on(struct wal *w, const struct directory *d,
         st = w->disk->ops->open(w->disk, name, false, &w->file, reterr);
     }
     if (st == ST_OK && r->unclean_end > 0) {
-        st = wal_zero(w, w->file, w->next, r->unclean_end, reterr);
+        st = wal_clean(w, w->file, last_id, w->next, r->unclean_end, reterr);
     }
     if (st == ST_OK) {
         st = wal_rewrite_tail(w, reterr);

@@ -14,7 +14,7 @@ struct replay {
     /* after the last good record of the last one */
     uint32_t next, chain;
     uint32_t opening_max; /* seen anywhere in it */
-    uint32_t unclean_end; /* 0, or zero it up to here before going on */
+    uint32_t unclean_end; /* 0, or clean it up to here before going on */
     uint32_t synced;      /* sectors of it that a record vouches for */
     struct record_head head;
     uint64_t last_index, last_term;

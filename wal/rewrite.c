@@ -52,20 +52,56 @@ enum status wal_rewrite_tail(struct wal *w, struct fault *reterr)
     return st;
 }
 
-enum status wal_zero(struct wal *w, struct disk_file *f, uint32_t from,
-                     uint32_t to, struct fault *reterr)
+static enum status clean_chunk(struct wal *w, struct disk_file *f,
+                               struct sector_place first, uint32_t count,
+                               bool *changed, struct fault *reterr)
 {
-    static uint8_t zeros[CHUNK_SECTORS * SECTOR_SIZE];
-    while (from < to) {
-        const uint32_t left = to - from;
-        const uint32_t n = left < CHUNK_SECTORS ? left : CHUNK_SECTORS;
-        const enum status st = wal_file_write(
-            w, f, (uint64_t)from * SECTOR_SIZE,
-            (struct bytes){zeros, (size_t)n * SECTOR_SIZE}, reterr);
-        if (st != ST_OK) {
-            return st;
-        }
-        from += n;
+    static uint8_t chunk[CHUNK_SECTORS * SECTOR_SIZE];
+    const size_t size = (size_t)count * SECTOR_SIZE;
+    size_t got = 0;
+    bool changes = false;
+    must(count <= CHUNK_SECTORS);
+    const enum status st = w->disk->ops->read(
+        f, (uint64_t)first.number * SECTOR_SIZE, chunk, size, &got, reterr);
+    if (st != ST_OK) {
+        return st;
     }
-    return wal_file_sync(w, f, reterr);
+    memset(chunk + got, 0, size - got);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sector_place place = {first.segment, first.number + i};
+        changes |= sector_clean_step(chunk + (size_t)i * SECTOR_SIZE, place);
+    }
+    if (!changes) {
+        return ST_OK;
+    }
+    *changed = true;
+    return wal_file_write(w, f, (uint64_t)first.number * SECTOR_SIZE,
+                          (struct bytes){chunk, size}, reterr);
+}
+
+enum status wal_clean(struct wal *w, struct disk_file *f, uint32_t segment,
+                      uint32_t from, uint32_t to, struct fault *reterr)
+{
+    bool changed = true;
+    for (int step = 0; step < SECTOR_CLEAN_STEPS && changed; step++) {
+        changed = false;
+        for (uint32_t n = from; n < to;) {
+            const uint32_t left = to - n;
+            const uint32_t count = left < CHUNK_SECTORS ? left : CHUNK_SECTORS;
+            const enum status st =
+                clean_chunk(w, f, (struct sector_place){segment, n}, count,
+                            &changed, reterr);
+            if (st != ST_OK) {
+                return st;
+            }
+            n += count;
+        }
+        if (changed) {
+            const enum status st = wal_file_sync(w, f, reterr);
+            if (st != ST_OK) {
+                return st;
+            }
+        }
+    }
+    return ST_OK;
 }

@@ -289,8 +289,8 @@ enum status scan_rest(struct scan *s, struct scan_rest *ret,
         if (st != ST_OK) {
             return st;
         }
+        ret->unclean_end = v.unclean ? n + 1 : ret->unclean_end;
         if (v.state != SECTOR_GOOD) {
-            ret->unclean_end = v.unclean ? n + 1 : ret->unclean_end;
             continue;
         }
         if (v.opening > ret->opening_max) {

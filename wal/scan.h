@@ -61,7 +61,7 @@ struct scan_rest {
     uint32_t vouched_by;  /* 0, or a later record that says this point was
                              synced when it was written */
     uint32_t opening_max; /* of all sectors seen, s->opening at least */
-    uint32_t unclean_end; /* 0, or behind the last one to be zeroed */
+    uint32_t unclean_end; /* 0, or behind the last one that is not clean */
     bool more; /* sectors of the last record's life follow: torn off it */
 };
 /* What lies behind s->next, up to the end of the file. */

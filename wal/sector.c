@@ -88,22 +88,19 @@ struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place)
 {
     const struct stamp front = stamp_get(sector, place.number);
     const struct stamp end = stamp_get(sector + END_OFFSET, place.number);
-    const struct sector_verdict absent = {
-        .state = SECTOR_ABSENT,
-        .unclean = is_unclean(&front, place.segment) ||
-                   is_unclean(&end, place.segment)};
-    const struct sector_verdict damaged = {.state = SECTOR_DAMAGED,
-                                           .unclean = true};
-    if (is_not_ours(&front, place.segment) ||
-        is_not_ours(&end, place.segment)) {
-        return absent;
-    }
-    if (front.edge == EDGE_BROKEN && end.edge == EDGE_BROKEN) {
-        return damaged;
-    }
+    struct sector_verdict verdict = {.state = SECTOR_ABSENT,
+                                     .unclean =
+                                         is_unclean(&front, place.segment) ||
+                                         is_unclean(&end, place.segment)};
     const bool both = front.edge == EDGE_VALID && end.edge == EDGE_VALID;
-    if (both && !same_life(&front, &end)) {
-        return absent;
+    if (is_not_ours(&front, place.segment) ||
+        is_not_ours(&end, place.segment) ||
+        (both && !same_life(&front, &end))) {
+        return verdict;
+    }
+    verdict.state = SECTOR_DAMAGED;
+    if (front.edge == EDGE_BROKEN && end.edge == EDGE_BROKEN) {
+        return verdict;
     }
     if (front.edge == EDGE_BROKEN) {
         stamp_put(sector, place, end.head, end.opening);
@@ -111,11 +108,33 @@ struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place)
         stamp_put(sector + END_OFFSET, place, front.head, front.opening);
     }
     if (sector_crc(sector) != get_u32(sector + CRC_OFFSET)) {
-        return damaged;
+        return verdict;
     }
     const struct stamp *known = front.edge == EDGE_VALID ? &front : &end;
-    return (struct sector_verdict){
-        .state = SECTOR_GOOD, .head = known->head, .opening = known->opening};
+    verdict.state = SECTOR_GOOD;
+    verdict.head = known->head;
+    verdict.opening = known->opening;
+    return verdict;
+}
+
+/* While one end is not ours the sector is absent, however the other one tears.
+ * When neither is, the sector is whole but for one broken stamp at most, and
+ * while that one is torn once more the other end still mends it. */
+bool sector_clean_step(uint8_t *sector, struct sector_place place)
+{
+    const struct stamp front = stamp_get(sector, place.number);
+    const struct stamp end = stamp_get(sector + END_OFFSET, place.number);
+    const bool front_unclean = is_unclean(&front, place.segment);
+    const bool end_unclean = is_unclean(&end, place.segment);
+    if (end_unclean && (!front_unclean || end.edge == EDGE_BROKEN)) {
+        memset(sector + END_OFFSET, 0, STAMP_SIZE);
+        return true;
+    }
+    if (front_unclean) {
+        memset(sector, 0, STAMP_SIZE);
+        return true;
+    }
+    return false;
 }
 
 void sectors_fill(uint8_t *sectors, uint64_t at, struct bytes from)

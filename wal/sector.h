@@ -24,6 +24,7 @@
 #define SECTOR_ROOM        476 /* bytes of a record in each sector */
 #define SECTOR_ROOM_OFFSET 20
 #define SECTOR_NUMBER_MAX  0x7fffffffu
+#define SECTOR_CLEAN_STEPS 2 /* sector_clean_step() has no third */
 
 struct sector_place {
     uint32_t segment; /* id; the first ever is 1 */
@@ -44,15 +45,21 @@ struct sector_verdict {
     enum sector_state state;
     bool head;        /* when good */
     uint32_t opening; /* when good */
-    bool unclean;     /* when not good: half written under this segment's name,
-                         or with a broken stamp. A second tear over it could not
-                         be told from damage: it is zeroed before it is used */
+    bool unclean; /* bears this segment's name, whole or in part, or a broken
+                     stamp */
 };
 /* Mends a broken stamp in place when all the rest agrees. */
 struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place);
 
-/* Copies between the rooms of a row of sectors and plain bytes; `at` is the
- * position in the row's rooms taken together. */
+/* One step towards a sector that nobody can take for one of this segment: a
+ * stamp is zeroed, the one whose tearing cannot matter.  False: it is clean.
+ * Each step must be synced before the next.  A sector is only written for the
+ * first time when it is clean: then no row of power cuts, each tearing what was
+ * being written, leaves what could be taken for damage. */
+bool sector_clean_step(uint8_t *sector, struct sector_place place);
+
+/* Copies plain bytes into the rooms of a row of sectors; `at` is the position
+ * in the rooms taken together. */
 void sectors_fill(uint8_t *sectors, uint64_t at, struct bytes from);
 
 static inline uint64_t sectors_for(uint64_t bytes)

@@ -50,7 +50,7 @@ void wal_add_spare(struct wal *w, uint32_t id)
 static uint32_t take_id(struct wal *w)
 {
     must(w->id_next > 0);
-    must(w->id_next <= SEGMENT_ID_MAX);
+    must(w->id_next < UINT32_MAX);
     return w->id_next++;
 }
 

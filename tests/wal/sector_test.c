@@ -50,6 +50,77 @@ TEST(sector, a_tear_is_no_damage)
     check_tears(old, new);
 }
 
+static void tear(uint8_t *sector, const uint8_t *image, size_t cut,
+                 bool image_first)
+{
+    memcpy(sector + (image_first ? 0 : cut), image + (image_first ? 0 : cut),
+           image_first ? cut : SECTOR_SIZE - cut);
+}
+
+/* Where cuts do something: every byte of the ends, some between. */
+static size_t next_cut(size_t cut)
+{
+    return cut < 40 || cut >= SECTOR_SIZE - 24 ? cut + 1 : cut + 31;
+}
+
+static void expect_no_damage(const uint8_t *sector, const char *when)
+{
+    uint8_t copy[SECTOR_SIZE];
+    memcpy(copy, sector, SECTOR_SIZE);
+    if (sector_judge(copy, PLACE).state == SECTOR_DAMAGED) {
+        print_error("damaged %s\n", when);
+        fail();
+    }
+}
+
+/* A write torn over `base`, cleaned with every step torn once, then another
+ * write torn over the result. */
+static void check_row(const uint8_t *base, const uint8_t *first,
+                      const uint8_t *second, size_t cut1, size_t cut2,
+                      unsigned ways)
+{
+    uint8_t s[SECTOR_SIZE];
+    memcpy(s, base, SECTOR_SIZE);
+    tear(s, first, cut1, ways & 1);
+    expect_no_damage(s, "by the first tear");
+    for (;;) {
+        uint8_t cleaner[SECTOR_SIZE];
+        memcpy(cleaner, s, SECTOR_SIZE);
+        if (!sector_clean_step(cleaner, PLACE)) {
+            break;
+        }
+        tear(s, cleaner, cut2, ways & 2);
+        expect_no_damage(s, "while cleaned");
+        memcpy(cleaner, s, SECTOR_SIZE);
+        if (sector_clean_step(cleaner, PLACE)) { /* the next opening's */
+            memcpy(s, cleaner, SECTOR_SIZE);
+        }
+    }
+    EXPECT_INT(sector_judge(s, PLACE).state, SECTOR_ABSENT);
+    tear(s, second, cut2, ways & 4);
+    expect_no_damage(s, "by the second tear");
+}
+
+/* Power may go again while a log is opened after power went. */
+TEST(sector, a_row_of_tears_is_no_damage)
+{
+    uint8_t first[SECTOR_SIZE];
+    uint8_t second[SECTOR_SIZE];
+    uint8_t old[SECTOR_SIZE];
+    const uint8_t empty[SECTOR_SIZE] = {0};
+    fill(first, PLACE.segment, 3, 0xab);
+    fill(second, PLACE.segment, 4, 0xcd);
+    fill(old, 2, 1, 0x55);
+    for (size_t cut1 = 0; cut1 <= SECTOR_SIZE; cut1 = next_cut(cut1)) {
+        for (size_t cut2 = 0; cut2 <= SECTOR_SIZE; cut2 = next_cut(cut2)) {
+            for (unsigned ways = 0; ways < 8; ways++) {
+                check_row(empty, first, second, cut1, cut2, ways);
+                check_row(old, first, second, cut1, cut2, ways);
+            }
+        }
+    }
+}
+
 /* Damage that passed for a tear would cut off what was acknowledged. */
 TEST(sector, a_changed_byte_is_damage_or_is_mended)
 {
