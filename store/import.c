@@ -17,6 +17,7 @@
 #include "store/stream.h"
 
 #define BATCH_BYTES ((size_t)16 << 20)
+#define SPARE_BYTES ((uint64_t)1 << 20)
 
 enum phase { PREAMBLE, STATE, ROWS, ENDED, FINISHED, INSTALLED };
 
@@ -43,16 +44,22 @@ struct store_import {
     struct import_rows rows;
 };
 
-/* Remembers the failure: no call after it does anything. */
-static enum status fail(struct store_import *i, enum status st,
-                        struct fault *reterr)
+/* Remembers a failure: no call after it does anything. */
+static enum status settle(struct store_import *i, enum status st,
+                          struct fault *reterr)
 {
-    if (st != ST_OK && i->failed == ST_OK) {
-        i->failed = st;
-        if (reterr != NULL) {
-            i->fault = *reterr;
-        }
+    if (st == ST_OK) {
+        return ST_OK;
     }
+    /* A transaction takes about as many bytes as its rows. */
+    if (st == ST_IO &&
+        incoming_is_full(&i->incoming, 2 * (uint64_t)i->whole + SPARE_BYTES)) {
+        st = fault_set(reterr, ST_NO_SPACE,
+                       "cannot write a new state in '%s': the disk is full",
+                       i->incoming.path);
+    }
+    i->failed = st;
+    i->fault = *reterr;
     return st;
 }
 
@@ -353,7 +360,7 @@ enum status store_import_write(struct store_import *i, struct bytes more,
     }
     enum status st = failed_before(i, reterr);
     while (st == ST_OK && more.size > 0) {
-        st = fail(i, take(i, &more, reterr), reterr);
+        st = settle(i, take(i, &more, reterr), reterr);
     }
     return st;
 }
@@ -437,7 +444,7 @@ enum status store_import_finish(struct store_import *i,
     }
     enum status st = failed_before(i, reterr);
     if (st == ST_OK) {
-        st = fail(i, finish(i, identity, reterr), reterr);
+        st = settle(i, finish(i, identity, reterr), reterr);
     }
     if (st == ST_OK) {
         i->phase = FINISHED;

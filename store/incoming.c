@@ -82,6 +82,25 @@ enum status incoming_make(const struct incoming *in, struct fault *reterr)
     return st;
 }
 
+bool incoming_is_full(const struct incoming *in, uint64_t bytes)
+{
+    int directory = -1;
+    if (open_directory(in->path, &directory, NULL) != ST_OK) {
+        return false;
+    }
+    int error = 0;
+    const int fd = openat(directory, "probe",
+                          O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        error = posix_fallocate(fd, 0, (off_t)bytes);
+        (void)close(fd); /* it goes at once */
+        /* When it stays it goes with its directory. */
+        (void)unlinkat(directory, "probe", 0);
+    }
+    (void)close(directory); /* nothing was written through it */
+    return error == ENOSPC || error == EDQUOT;
+}
+
 enum status incoming_sync(const struct incoming *in, struct fault *reterr)
 {
     int directory = -1;

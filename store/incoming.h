@@ -9,6 +9,9 @@
 #ifndef STORE_INCOMING_H
 #define STORE_INCOMING_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/fault.h"
 
 #define INCOMING_PATH_MAX 4096
@@ -24,6 +27,9 @@ enum status incoming_of(const char *store, struct incoming *ret,
 /* Makes it, new, and the store's directory too when that is missing. */
 enum status incoming_make(const struct incoming *in,
                           struct fault *reterr) MUST_USE;
+/* Whether so many bytes more cannot be had there: LMDB calls a write that the
+ * full disk cut short an input/output error. */
+bool incoming_is_full(const struct incoming *in, uint64_t bytes);
 /* Makes its file durable, under the name it has. */
 enum status incoming_sync(const struct incoming *in,
                           struct fault *reterr) MUST_USE;
