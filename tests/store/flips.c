@@ -7,6 +7,7 @@
 #include "flips.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -258,12 +259,19 @@ static enum outcome examine(struct exam *x, unsigned from)
     return refused || st != ST_OK ? REFUSED : SAME;
 }
 
-static enum outcome examine_in_child(struct exam *x, unsigned from)
+static enum outcome examine_in_child(struct exam *x, unsigned from,
+                                     unsigned *stopped)
 {
     (void)fflush(NULL);
     const pid_t pid = fork();
     must(pid >= 0);
     if (pid == 0) {
+        /* The test runner's handlers would go on with the next test. */
+        static const int deaths[] = {SIGSEGV, SIGBUS, SIGABRT,
+                                     SIGFPE,  SIGILL, SIGSYS};
+        for (unsigned i = 0; i < count_of(deaths); i++) {
+            (void)signal(deaths[i], SIG_DFL);
+        }
         const struct rlimit none = {0, 0};
         (void)setrlimit(RLIMIT_CORE, &none);
         (void)alarm(20);
@@ -274,7 +282,8 @@ static enum outcome examine_in_child(struct exam *x, unsigned from)
     int how;
     must(waitpid(pid, &how, 0) == pid);
     if (!WIFEXITED(how) || WEXITSTATUS(how) >= OUTCOMES) {
-        return REFUSED; /* the process stopped */
+        (*stopped)++;
+        return REFUSED;
     }
     return (enum outcome)WEXITSTATUS(how);
 }
@@ -296,14 +305,15 @@ void flips_run(const struct flips_options *options)
     const off_t size = lseek(fd, 0, SEEK_END);
     uint8_t *whole = xmalloc((size_t)size);
     must(pread(fd, whole, (size_t)size, 0) == size);
-    EXPECT_INT(examine_in_child(&x, 0), SAME);
 
     unsigned counts[OUTCOMES] = {0};
+    unsigned stopped = 0;
+    EXPECT_INT(examine_in_child(&x, 0, &stopped), SAME);
     for (unsigned i = 0; i < options->flips; i++) {
         const uint64_t bit = prng_below(&x.prng, (uint64_t)size * 8);
         whole[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         must(pwrite(fd, whole, (size_t)size, 0) == size);
-        const enum outcome o = examine_in_child(&x, i * 37);
+        const enum outcome o = examine_in_child(&x, i * 37, &stopped);
         counts[o]++;
         whole[bit / 8] ^= (uint8_t)(1u << (bit % 8));
         if (o == WRONG) {
@@ -315,9 +325,10 @@ void flips_run(const struct flips_options *options)
         }
     }
     print_message(
-        "# %u flips in %lld bytes: %u refused or stopped, %u in bytes "
-        "that nobody uses\n",
-        options->flips, (long long)size, counts[REFUSED], counts[SAME]);
+        "# %u flips in %lld bytes: %u refused, %u stopped the process, %u in "
+        "bytes that nobody uses\n",
+        options->flips, (long long)size, counts[REFUSED] - stopped, stopped,
+        counts[SAME]);
     (void)close(fd);
     free(whole);
     free(x.questions);

@@ -7,5 +7,5 @@
  * as data when it was tried.  None may be. */
 TEST(damage, flipped_bits_are_never_served)
 {
-    flips_run(&(struct flips_options){.seed = test_seed(), .flips = 40});
+    flips_run(&(struct flips_options){.seed = test_seed(), .flips = 25});
 }

@@ -1,0 +1,127 @@
+/* Ranges: limit, count, filters, sorting (etcd-surface 1.4), and listings. */
+
+#include "rig.h"
+
+static void three_keys(struct rig *r)
+{
+    rig_begin(r);
+    (void)rig_do(r, "put a 3");  /* 2 */
+    (void)rig_do(r, "put b 1");  /* 3 */
+    (void)rig_do(r, "put c 2");  /* 4 */
+    (void)rig_do(r, "put a 33"); /* 5 */
+}
+
+/* `count` is of the whole range, whatever the limit: clients page by it. */
+TEST(range, count_ignores_the_limit)
+{
+    struct rig r;
+    three_keys(&r);
+    EXPECT_TEXT(rig_do(&r, "get a to=* limit=2"),
+                "a=33 c2 m5 v2; b=1 c3 m3 v1; count 3 more");
+    EXPECT_TEXT(rig_do(&r, "get a to=* limit=3 keys"),
+                "a= c2 m5 v2; b= c3 m3 v1; c= c4 m4 v1; count 3");
+    EXPECT_TEXT(rig_do(&r, "get a to=* count"), "count 3");
+    rig_end(&r);
+}
+
+/* The range_end convention: half open; an end at or before the key is empty;
+ * "\0" is everything from the key on. */
+TEST(range, ends_are_as_etcd_has_them)
+{
+    struct rig r;
+    three_keys(&r);
+    EXPECT_TEXT(rig_do(&r, "get a to=c count"), "count 2");
+    EXPECT_TEXT(rig_do(&r, "get b to=b count"), "count 0");
+    EXPECT_TEXT(rig_do(&r, "get b to=a count"), "count 0");
+    EXPECT_TEXT(rig_do(&r, "get b to=* count"), "count 2");
+    EXPECT_TEXT(rig_do(&r, "get ''"), "EMPTY_KEY");
+    rig_end(&r);
+}
+
+/* With filters everything is fetched, filtered, cut; count stays that of the
+ * range. */
+TEST(range, filters_come_before_the_limit_and_after_the_count)
+{
+    struct rig r;
+    three_keys(&r);
+    EXPECT_TEXT(rig_do(&r, "get a to=* minmod=4"),
+                "a=33 c2 m5 v2; c=2 c4 m4 v1; count 3");
+    EXPECT_TEXT(rig_do(&r, "get a to=* minmod=4 limit=1"),
+                "a=33 c2 m5 v2; count 3 more");
+    EXPECT_TEXT(rig_do(&r, "get a to=* maxmod=4 maxcreate=3"),
+                "b=1 c3 m3 v1; count 3");
+    EXPECT_TEXT(rig_do(&r, "get a to=* mincreate=3 keys"),
+                "b= c3 m3 v1; c= c4 m4 v1; count 3");
+    rig_end(&r);
+}
+
+/* A target without an order ascends; the cut comes after the sort; keys_only
+ * sorts by values it does not return. */
+TEST(range, sorting_comes_before_the_limit)
+{
+    struct rig r;
+    three_keys(&r);
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value limit=2"),
+                "b=1 c3 m3 v1; c=2 c4 m4 v1; count 3 more");
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=mod desc limit=1 keys"),
+                "a= c2 m5 v2; count 3 more");
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=key desc keys"),
+                "c= c4 m4 v1; b= c3 m3 v1; a= c2 m5 v2; count 3");
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value keys limit=1"),
+                "b= c3 m3 v1; count 3 more");
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=version desc keys"),
+                "a= c2 m5 v2; b= c3 m3 v1; c= c4 m4 v1; count 3");
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=nonsense"), "INVALID");
+    rig_end(&r);
+}
+
+/* A listing shows files and one item for each directory, however much lies
+ * below; `count` is of the items. */
+TEST(range, groups_stand_for_what_is_below)
+{
+    struct rig r;
+    rig_begin(&r);
+    (void)rig_do(&r, "put /a 1");
+    (void)rig_do(&r, "put /b/x 1");
+    (void)rig_do(&r, "put /b/y/z 1");
+    (void)rig_do(&r, "put /c/ ''");
+    (void)rig_do(&r, "put /d 1");
+    for (int flushed = 0; flushed < 2; flushed++) {
+        EXPECT_TEXT(rig_do(&r, "get / to=+ group=1 keys"),
+                    "/a= c2 m2 v1; /b/ group; /c/ group; /d= c6 m6 v1; count "
+                    "4");
+        EXPECT_TEXT(rig_do(&r, "get / to=+ group=1 limit=2 keys"),
+                    "/a= c2 m2 v1; /b/ group; count 4 more");
+        EXPECT_TEXT(rig_do(&r, "get / to=+ group=1 limit=2 keys bounded"),
+                    "/a= c2 m2 v1; /b/ group; count 3 more");
+        EXPECT_TEXT(rig_do(&r, "get /b/ to=+ group=3 keys"),
+                    "/b/x= c3 m3 v1; /b/y/ group; count 2");
+        EXPECT_TEXT(rig_do(&r, "get /c/ to=+ group=3 keys"),
+                    "/c/= c5 m5 v1; count 1");
+        EXPECT_TEXT(rig_do(&r, "get / to=+ group=1 rev=3 keys"),
+                    "/a= c2 m2 v1; /b/ group; count 2");
+        EXPECT_TEXT(rig_do(&r, "get / to=+ group=1 sort=mod"), "INVALID");
+        rig_flush(&r);
+    }
+    rig_end(&r);
+}
+
+/* stat needs no value: its size is there with keys_only. */
+TEST(range, sizes_come_without_values)
+{
+    struct rig r;
+    struct kv_range_result got;
+    rig_begin(&r);
+    (void)rig_do(&r, "put a 12345");
+    const struct kv_range_spec spec = {.keys = {.key = bytes_of("a")},
+                                       .keys_only = true};
+    for (int flushed = 0; flushed < 2; flushed++) {
+        EXPECT_INT(store_range(r.store, &spec, r.results, &got, &r.fault),
+                   ST_OK);
+        EXPECT_INT(got.items_count, 1);
+        EXPECT_INT(got.items[0].value.size, 0);
+        EXPECT_INT(got.items[0].value_size, 5);
+        rig_flush(&r);
+    }
+    rig_end(&r);
+}
