@@ -98,6 +98,7 @@ static int delay(const char *from, const char *to, long count, long pause_us)
 {
     char path[4096];
     int begin[2], end[2];
+    unsigned long lost = 0;
     struct samples whole, behind;
     (void)snprintf(path, sizeof path, "%s/changed", from);
     change(path);
@@ -108,6 +109,7 @@ static int delay(const char *from, const char *to, long count, long pause_us)
     pthread_t thread;
     samples_init(&whole);
     samples_init(&behind);
+    (void)usleep(100000); /* the first change's event is nobody's */
     const int fd = watch(to);
     if (pthread_create(&thread, NULL, change_when_told, &t) != 0) {
         fail("thread");
@@ -115,6 +117,8 @@ static int delay(const char *from, const char *to, long count, long pause_us)
     const int64_t start_ns = clock_ns();
     for (long i = 0; i < count; i++) {
         int64_t times[2];
+        (void)usleep((useconds_t)pause_us);
+        (void)take(fd, IN_CLOSE_WRITE, &lost); /* of the change before */
         if (write(begin[1], "x", 1) != 1) {
             fail("pipe");
         }
@@ -124,7 +128,6 @@ static int delay(const char *from, const char *to, long count, long pause_us)
         }
         samples_add(&whole, seen_ns - times[0]);
         samples_add(&behind, seen_ns > times[1] ? seen_ns - times[1] : 0);
-        (void)usleep((useconds_t)pause_us);
     }
     (void)close(begin[1]);
     (void)pthread_join(thread, NULL);

@@ -230,8 +230,8 @@ def statfs_tells_the_room_and_the_longest_name(tree):
     for side in (tree.a, tree.b):
         s = os.statvfs(side)
         expect_equal(s.f_namemax, 255, "f_namemax")
-        expect(s.f_blocks > 0 and 0 < s.f_bfree <= s.f_blocks and s.f_bavail <= s.f_bfree, str(s))
-        expect(s.f_bsize > 0 and s.f_frsize > 0, str(s))
+        expect(s.f_blocks > 0 and 0 < s.f_bfree <= s.f_blocks and s.f_bavail <= s.f_bfree, repr(s))
+        expect(s.f_bsize > 0 and s.f_frsize > 0, repr(s))
 
 
 @test(plain=True)

@@ -340,6 +340,61 @@ def events_off_replays_nothing(tree):
         node.close()
 
 
+@test(limit=60)
+def a_running_programs_file_reports_attrib(tree):
+    """Opening it for writing answers ETXTBSY, to the replay as well: watchers
+    are told in another way."""
+    import shutil
+    import subprocess
+    node = rig.Node(base=tree.node.base + "/program", mount_options="fmode=0755")
+    try:
+        node.start()
+        a, b = node.mounts
+        shutil.copyfile(shutil.which("sleep"), a + "/program")
+        running = subprocess.Popen([b + "/program", "30"])
+        try:
+            tap.wait_until(lambda: os.path.samefile("/proc/%d/exe" % running.pid, b + "/program"), 5, "its start")
+            watcher = watched(b)
+            fd = os.open(a + "/program", os.O_WRONLY | os.O_APPEND)
+            os.write(fd, b"more")
+            os.close(fd)
+            calls.put(a + "/next", b"v")
+            expect(watcher.until(lambda e: e.name == "program" and e.kind == "ATTRIB", ARRIVES),
+                   "no ATTRIB: %r" % watcher.seen)
+            expect(watcher.until(lambda e: e.name == "next" and e.kind == "CLOSE_WRITE", ARRIVES),
+                   "later events do not come: %r" % watcher.seen)
+        finally:
+            running.kill()
+            running.wait()
+        expect_equal(node.stop(), 0, "exit status")
+    finally:
+        node.close()
+
+
+@test(limit=60, needs=["umount"])
+def replay_keeps_no_descriptor_on_the_mount(tree):
+    """It would make an ordinary umount fail as busy."""
+    import subprocess
+    node = rig.Node(base=tree.node.base + "/busy")
+    try:
+        node.start()
+        a, b = node.mounts
+        os.mkdir(a + "/d")
+        watcher = watched(b + "/d")
+        for number in range(50):
+            calls.put(a + "/d/f%d" % (number % 5), b"%d" % number)
+        watcher.until(lambda e: False, 0.3)
+        watcher.close()
+        rig.need_root("umount")
+        done = subprocess.run(["umount", b], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=10)
+        expect_equal((done.returncode, done.stdout), (0, b""), "umount")
+        calls.put(a + "/d/f", b"v")
+        expect_equal(calls.read(a + "/d/f"), b"v", "the other mount")
+        expect_equal(node.stop(), 0, "exit status")
+    finally:
+        node.close()
+
+
 # --- many operations ---
 
 class Model:

@@ -165,6 +165,54 @@ def a_start_on_a_full_disk_works_or_says_so(base):
         disk.close()
 
 
+@test(limit=120)
+def a_quota_is_enospc_for_writes_and_not_for_removals(base):
+    quota = 16 << 20
+    node = rig.Node(base=base, mounts=("m",), arguments=["--quota-backend-bytes", str(quota)])
+    try:
+        node.start()
+        root, chance, kept, error = node.mounts[0], random.Random(4), {}, None
+        end = time.monotonic() + 60 * tap.SLOW
+        while error is None and time.monotonic() < end and len(kept) < 1000:
+            name, value = "/k%d" % len(kept), chance.randbytes(100000)
+            try:
+                calls.put(root + name, value)
+                kept[name] = value
+            except OSError as failed:
+                error = failed.errno
+        tap.note("%d values of 100,000 bytes with a quota of %d" % (len(kept), quota))
+        expect(error is not None, "no error, after %d values" % len(kept))
+        expect_equal(os.strerror(error), os.strerror(28), "the error beyond the quota")
+        expect(50 <= len(kept) <= 330, "%d values of 100,000 bytes fit into %d bytes" % (len(kept), quota))
+        s = os.statvfs(root)
+        expect(s.f_bavail * s.f_frsize < quota / 4, "df says that there is room: %r" % (s,))
+        os.unlink(root + "/k0")
+        del kept["/k0"]
+        for again in range(2):
+            for name, value in kept.items():
+                expect(calls.read(root + name) == value, "%s has another value" % name)
+            expect_equal(calls.read_or_none(root + "/k0"), None, "the removed key")
+            if not again:
+                node.kill()
+                node.start()
+        expect_equal(node.stop(), 0, "exit status")
+    finally:
+        node.close()
+
+
+@test(limit=60)
+def the_request_limit_is_a_flag(base):
+    node = rig.Node(base=base, mounts=("m",), arguments=["--max-request-bytes", "65536"])
+    try:
+        node.start()
+        calls.put(node.mounts[0] + "/f", b"x" * 60000)
+        expect_equal(calls.errno_of(calls.put, node.mounts[0] + "/g", b"x" * 70000), "EFBIG", "beyond the limit")
+        expect_equal(calls.read(node.mounts[0] + "/f"), b"x" * 60000)
+        expect_equal(node.stop(), 0, "exit status")
+    finally:
+        node.close()
+
+
 def failing_sync(base, call, number):
     node = rig.Node(base=os.path.join(base, "%s-%d" % (call, number)), wrap=[
         "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call,

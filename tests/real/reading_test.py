@@ -274,5 +274,36 @@ def a_directory_of_ten_thousand_lists_each_name_once(tree):
     expect_equal(calls.read(b + "/n09999"), b"9999")
 
 
+@test(limit=60)
+def a_serializable_mount_catches_up_by_itself(tree):
+    """The kernel caches names and attributes there; each change must take back
+    exactly what it touched, or the cache would be wrong for good."""
+    node = rig.Node(base=tree.node.base + "/serializable", mount_options="consistency=serializable")
+    try:
+        node.start()
+        a, b = node.mounts
+
+        def soon(condition, what):
+            tap.wait_until(condition, 2, what, pause=0.001)
+        for number in range(60):
+            here, there = ((a, b), (b, a))[number % 2]
+            value = value_of(number, 1 + number * 131)
+            calls.put(here + "/f", value)
+            soon(lambda: os.stat(there + "/f").st_size == len(value), "the size of change %d" % number)
+            soon(lambda: calls.read(there + "/f") == value, "the value of change %d" % number)
+            expect_equal(calls.errno_of(os.stat, there + "/x"), "ENOENT", "a name before it is made")
+            calls.put(here + "/x", b"v")
+            soon(lambda: calls.errno_of(os.stat, there + "/x") == "ok", "a new name behind a cached ENOENT")
+            os.rename(here + "/x", here + "/y")
+            soon(lambda: sorted(os.listdir(there)) == ["f", "y"], "the listing after a rename")
+            soon(lambda: calls.errno_of(os.stat, there + "/x") == "ENOENT", "the old name gone")
+            os.unlink(here + "/y")
+            soon(lambda: calls.errno_of(os.stat, there + "/y") == "ENOENT", "a removed name gone")
+            expect_equal(calls.read(here + "/f"), value, "a process reads its own writes")
+        expect_equal(node.stop(), 0, "exit status")
+    finally:
+        node.close()
+
+
 if __name__ == "__main__":
     tap.main(__doc__, lambda options: rig.TwoMounts())
