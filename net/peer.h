@@ -58,7 +58,8 @@ struct peer_hub_options {
                                                    * and 64 */
     int64_t backoff_min_ms;                       /* 20 */
     int64_t backoff_max_ms;                       /* 1000 */
-    int64_t handshake_ms; /* to resolve, or to connect and be welcomed; 5000 */
+    int64_t handshake_ms; /* to connect and be welcomed, five times that to
+                           * look a name up; 2000 */
     int64_t heartbeat_ms; /* 500 */
     int64_t dead_ms;      /* without a sign of life; 5000 */
     size_t incoming_max;  /* connections from others; 256 */
@@ -78,7 +79,8 @@ enum peer_event {
 
 /* All but on_message may be NULL. */
 struct peer_hub_callbacks {
-    /* A frame; borrowed for the call. */
+    /* A frame; borrowed for the call.  `from` need not be a peer that was set:
+     * see may_join. */
     void (*on_message)(void *arg, uint64_t from, enum peer_stream stream,
                        struct bytes frame);
     /* The stream to that peer is there: what is sent from now on goes out. */

@@ -15,7 +15,7 @@ void peer_hub_options_default(struct peer_hub_options *ret)
                   [PEER_BULK] = {(size_t)16 << 20, 64}},
         .backoff_min_ms = 20,
         .backoff_max_ms = 1000,
-        .handshake_ms = 5000,
+        .handshake_ms = 2000,
         .heartbeat_ms = 500,
         .dead_ms = 5000,
         .incoming_max = 256,

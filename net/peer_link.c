@@ -185,7 +185,7 @@ static void attempt(struct peer_link *l)
         fail(l, PEER_EVENT_FAILED, "cannot reach", fault.text);
     } else {
         loop_timer_at(l->timer,
-                      peer_ms_from_now(hub_of(l)->options.handshake_ms));
+                      peer_ms_from_now(5 * hub_of(l)->options.handshake_ms));
     }
 }
 

@@ -94,6 +94,49 @@ TEST(peer, frames_arrive_in_order_and_unchanged_on_both_streams)
     two_end(&r, &a, &b);
 }
 
+/* More than the system's buffers hold: frames leave in parts, and parts of
+ * several at once. */
+static void check_large(struct member *m, uint64_t from, enum peer_stream s,
+                        struct bytes frame)
+{
+    (void)from;
+    struct numbered *n = m->arg;
+    struct buf b = {0};
+    const size_t size = 1000 + (size_t)prng_below(&n->next[s], 12000000);
+    prng_fill(&n->next[s], buf_extend(&b, size), size);
+    n->wrong |= !bytes_equal(frame, buf_bytes(&b));
+    buf_fini(&b);
+}
+
+TEST(peer, frames_larger_than_the_systems_buffers_arrive_unchanged)
+{
+    struct peer_rig r;
+    rig_begin(&r);
+    struct peer_hub_options one = member_options(1), two = member_options(2);
+    one.queue[PEER_BULK].bytes_max = (size_t)1 << 30;
+    struct member a, b;
+    struct numbered to_b = {.wrong = false};
+    member_begin(&a, &r, &one, 0);
+    member_begin(&b, &r, &two, 0);
+    b.on_message = check_large;
+    b.arg = &to_b;
+    member_knows(&a, &b);
+    member_until_connected(&a, 2);
+    struct prng p;
+    prng_init(&p, test_seed());
+    to_b.next[PEER_BULK] = p;
+    for (int i = 0; i < 6; i++) {
+        struct buf frame = {0};
+        const size_t size = 1000 + (size_t)prng_below(&p, 12000000);
+        prng_fill(&p, buf_extend(&frame, size), size);
+        EXPECT(peer_hub_send_take(a.hub, 2, PEER_BULK, &frame));
+    }
+    member_until_count(&b, PEER_BULK, 6);
+    EXPECT(!to_b.wrong);
+    EXPECT_TEXT(b.trace, "");
+    two_end(&r, &a, &b);
+}
+
 /* The longest frame there may be, and one that is longer. */
 TEST(peer, a_frame_is_as_long_as_it_may_be_and_no_longer)
 {
@@ -112,6 +155,7 @@ TEST(peer, a_frame_is_as_long_as_it_may_be_and_no_longer)
     struct buf frame = {0};
     buf_resize(&frame, 3000000);
     EXPECT(peer_hub_send_take(a.hub, 2, PEER_MESSAGES, &frame));
+    EXPECT(!member_send(&a, 2, PEER_MESSAGES, bytes_of("not alone")));
     member_until_count(&b, PEER_MESSAGES, 1);
     buf_resize(&frame, 3000001);
     EXPECT(!peer_hub_send_take(a.hub, 2, PEER_MESSAGES, &frame));
@@ -337,6 +381,27 @@ TEST(peer, frames_wait_for_a_connection_that_is_being_made)
     EXPECT_INT(member_stats(&a, 2, PEER_MESSAGES).queue_bytes, 0);
     member_end(&a);
     rig_end(&r);
+}
+
+/* An election's first votes are sent before there is a connection. */
+TEST(peer, frames_that_waited_for_the_connection_go_out_first)
+{
+    struct peer_rig r;
+    rig_begin(&r);
+    const struct peer_hub_options one = member_options(1);
+    const struct peer_hub_options two = member_options(2);
+    struct member a, b;
+    member_begin(&a, &r, &one, 0);
+    member_begin(&b, &r, &two, 0);
+    member_knows(&a, &b);
+    EXPECT(rig_run_ticking(&r, has_attempted, &a));
+    EXPECT(!member_stats(&a, 2, PEER_MESSAGES).connected);
+    EXPECT(member_send(&a, 2, PEER_MESSAGES, bytes_of("one")));
+    EXPECT(member_send(&a, 2, PEER_MESSAGES, bytes_of("two")));
+    member_until_connected(&a, 2);
+    EXPECT(member_send(&a, 2, PEER_MESSAGES, bytes_of("three")));
+    member_until(&b, "1 messages: one\n1 messages: two\n1 messages: three\n");
+    two_end(&r, &a, &b);
 }
 
 /* --- addresses --- */
