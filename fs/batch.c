@@ -112,6 +112,7 @@ static void take_event(struct fs_change *c, const struct kv_event *e)
     buf_append(&c->moved_from, e->moved_from);
     buf_append(&c->moved_to, e->moved_to);
     c->item = e->item;
+    c->item.ino = e->type == KV_EVENT_PUT ? fs_ino_of(&e->item) : e->item.ino;
     c->item.key = c->item.value = c->item.attrs = BYTES_NONE;
     c->groups =
         e->groups_changed < FS_GROUPS_MAX ? e->groups_changed : FS_GROUPS_MAX;

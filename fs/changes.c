@@ -165,8 +165,7 @@ static void directory_moved(struct fs_batch *b, struct moved m)
     struct fs_node *n = fs_node_find(fs, true, m.from);
     op->revision = b->revision;
     op->node = n == NULL ? NULL : fs_node_hold(n);
-    /* The table follows at once: what is looked up from now on is there. */
-    fs_nodes_move_below(fs, m.from, m.to, b->revision);
+    op->moves_below = true;
     fs_replay_add(fs, op);
 }
 

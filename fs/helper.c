@@ -88,6 +88,8 @@ static void write_into(int at, const char *name, int flags)
     if (fd < 0) {
         if (errno == ETXTBSY) {
             attrib(at, name); /* it runs, and cannot be written to */
+        } else if (errno == EEXIST) {
+            write_into(at, name, 0); /* somebody has looked it up already */
         }
         return;
     }

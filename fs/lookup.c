@@ -40,6 +40,7 @@ static void looked(struct fs_call *c)
     }
     if (c->success[0].range.serializable &&
         fs->options.consistency == FS_LINEARIZABLE) {
+        fs_call_locks(c, c->target.parent); /* shared, in the kernel */
         ask(c, false);
         return;
     }

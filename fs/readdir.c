@@ -379,6 +379,7 @@ static void page_done(struct fs_call *c)
 static void ask_page(struct fs_call *c, size_t page)
 {
     const struct fs_listing *l = listing_of(&c->file);
+    fs_call_locks_once(c, l->node);
     struct kv_range_spec *range = fs_call_range(c);
     fs_listing_question(l, page, range);
     range->serializable = true; /* a revision does not change */

@@ -150,13 +150,24 @@ static bool is_wanted(struct fs *fs, const struct fs_op *op)
 
 /* --- running --- */
 
+/* A directory gets its new name in the table when its turn has come: what was
+ * queued before finds it under the old one. */
+static void follow(struct fs *fs, struct fs_op *op)
+{
+    if (op->moves_below) {
+        op->moves_below = false;
+        fs_nodes_move_below(fs, buf_bytes(&op->place.below),
+                            buf_bytes(&op->other.below), op->revision);
+    }
+}
+
 static void finish(struct fs *fs, struct fs_op *op)
 {
     struct fs_replay *r = fs->replay;
     list_remove(&op->link);
     must(r->queued > 0);
     r->queued--;
-    r->mkdirs -= op->type == FS_OP_MKDIR ? 1 : 0;
+    follow(fs, op);
     if (op->type == FS_OP_STAT) {
         op->node->refresh_queued = false;
     }
@@ -173,6 +184,7 @@ static void finish(struct fs *fs, struct fs_op *op)
 
 static void start(struct fs *fs, struct fs_helper *h, struct fs_op *op)
 {
+    follow(fs, op);
     if (op->node == NULL && op->item.ino != 0) {
         /* Somebody may have looked it up meanwhile. */
         struct fs_node *n = fs_node_find_ino(fs, op->item.ino);
@@ -286,7 +298,6 @@ void fs_replay_add(struct fs *fs, struct fs_op *op)
     }
     list_push(&r->queue, &op->link);
     r->queued++;
-    r->mkdirs += op->type == FS_OP_MKDIR ? 1 : 0;
     fs_replay_dispatch(fs);
 }
 

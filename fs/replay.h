@@ -62,6 +62,7 @@ struct fs_op {
     struct fs_place place, other;
     bool has_other;
     bool running;
+    bool moves_below;           /* the table's directory has not followed yet */
     struct fs_node *node;       /* held; NULL: not known when it was queued */
     struct fs_node *other_node; /* what a rename replaces or exchanges */
     struct buf key;             /* of the file */
@@ -83,7 +84,6 @@ struct fs_replay {
     struct fs *fs;
     struct list queue; /* in order, with those that run */
     size_t queued;
-    size_t mkdirs; /* among them: directories that will be known */
     int results[2];
     struct fs_helper helpers[FS_HELPERS];
 };

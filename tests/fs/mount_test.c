@@ -292,6 +292,15 @@ static void stuck_node(const char *path, int to_parent)
     (void)fake_put(&kv, "/d/new", "1");
     while (fake_kv_pump(&kv)) {
     }
+    /* Taken from the device, so that no signal ends it, and dropped. */
+    static char request[(1 << 20) + 8192];
+    int fds[FS_FDS_MAX];
+    (void)fs_fds(fs, fds);
+    struct pollfd device = {.fd = fds[0], .events = POLLIN};
+    (void)poll(&device, 1, 5000);
+    if (read(fds[0], request, sizeof request) <= 0) {
+        _exit(1);
+    }
     (void)!write(to_parent, "r", 1);
     for (;;) {
         (void)pause();
