@@ -42,25 +42,23 @@ static void settle_limits(struct raft_config *c)
     }
 }
 
-/* Takes over term, vote, commit and applied as they were stored. */
+/* Takes over term, vote, commit and applied as they were stored.  The stored
+ * commit index may lag: what is compacted or applied was committed. */
 static MUST_USE enum status load_state(struct raft *r,
                                        const struct raft_hard_state *hard)
 {
-    if (hard->term > 0 || hard->vote != RAFT_NONE || hard->commit > 0) {
-        if (hard->commit < r->log.committed ||
-            hard->commit > raft_log_last_index(&r->log)) {
-            return ST_CORRUPT;
-        }
-        r->log.committed = hard->commit;
-        r->term = hard->term;
-        r->vote = hard->vote;
+    const uint64_t last = raft_log_last_index(&r->log);
+    const uint64_t applied = r->config.applied;
+    if (hard->commit > last || applied > last ||
+        (applied > 0 && applied < r->log.applied)) {
+        return ST_CORRUPT;
     }
-    if (r->config.applied > 0) {
-        if (r->config.applied < r->log.applied ||
-            r->config.applied > r->log.committed) {
-            return ST_CORRUPT;
-        }
-        raft_log_applied_to(&r->log, r->config.applied, 0);
+    r->term = hard->term;
+    r->vote = hard->vote;
+    raft_log_commit_to(&r->log, hard->commit);
+    raft_log_commit_to(&r->log, applied);
+    if (applied > 0) {
+        raft_log_applied_to(&r->log, applied, 0);
     }
     return ST_OK;
 }
