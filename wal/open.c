@@ -1,10 +1,11 @@
 /* Opening: a new log, or the one that is there.
  *
  * Nothing is changed before the log is known to be whole.  Then, in this order:
- * what a power cut left half written behind the end is cleaned away, the
- * unvouched tail is written again, a record of this opening goes behind it, one
- * sync makes both durable; only after it are segments that the log no longer
- * needs retired, for the mark that they are not needed may be in that tail. */
+ * what a power cut left half written behind the end is cleaned away; the
+ * unvouched tail is written again and synced; a record of this opening goes
+ * behind it, is synced too, and vouches for it; only then are segments that the
+ * log no longer needs retired, for the mark that they are not needed may be in
+ * that tail. */
 
 #include <stdlib.h>
 
@@ -166,6 +167,9 @@ static enum status go_on(struct wal *w, const struct directory *d,
     }
     if (st == ST_OK) {
         st = wal_rewrite_tail(w, reterr);
+    }
+    if (st == ST_OK) {
+        st = wal_sync(w, reterr);
     }
     if (st == ST_OK) {
         st = write_opening(w, reterr);

@@ -46,7 +46,7 @@ static void describe(char ret[CORRUPT_TEXT_SIZE], const struct scan_bad *bad,
         (void)snprintf(ret, CORRUPT_TEXT_SIZE, "a record %s", how);
     } else if (bad->term == 0) {
         (void)snprintf(ret, CORRUPT_TEXT_SIZE,
-                       "the record of entry %ju and maybe later ones %s",
+                       "a record that may hold entry %ju and later ones %s",
                        (uintmax_t)bad->index, how);
     } else {
         (void)snprintf(ret, CORRUPT_TEXT_SIZE, "entry %ju of term %ju %s",
@@ -96,21 +96,22 @@ static enum status judge_end(struct reading *r, struct scan *s,
     if (st != ST_OK) {
         return st;
     }
+    struct scan_bad named = *bad;
+    if (named.index == 0) {
+        named.index = s->last_index + 1;
+    }
     r->replay.opening_max = rest.opening_max;
     r->replay.unclean_end = rest.unclean_end;
     if (found == SCAN_DAMAGED || found == SCAN_TOO_NEW) {
         r->damaged = true;
-        r->bad = *bad;
-        describe(r->what, bad,
+        r->bad = named;
+        describe(r->what, &named,
                  rest.vouched_by > 0 ? "is damaged, below a synced point"
                                      : "is damaged");
     } else if (rest.vouched_by > 0) {
         r->damaged = true;
-        r->bad = *bad;
-        if (r->bad.index == 0) {
-            r->bad.index = s->last_index + 1;
-        }
-        describe(r->what, &r->bad, "was synced and is gone");
+        r->bad = named;
+        describe(r->what, &named, "was synced and is gone");
     } else if (found == SCAN_TORN || rest.more) {
         tell_torn(r->recovery, s);
     }

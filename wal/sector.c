@@ -16,6 +16,7 @@ enum edge { EDGE_ZERO, EDGE_VALID, EDGE_BROKEN };
 
 struct stamp {
     enum edge edge;
+    bool misplaced; /* broken: valid, but of another place */
     bool head;
     uint32_t segment;
     uint32_t opening;
@@ -37,7 +38,6 @@ static void stamp_put(uint8_t *at, struct sector_place place, bool head,
     put_u32(at + 12, crc32c(0, (struct bytes){at, STAMP_MARKED}));
 }
 
-/* A valid stamp of another place is a broken one: the disk put it here. */
 static struct stamp stamp_get(const uint8_t *at, uint32_t number)
 {
     static const uint8_t zeros[STAMP_SIZE];
@@ -45,9 +45,11 @@ static struct stamp stamp_get(const uint8_t *at, uint32_t number)
         return (struct stamp){.edge = EDGE_ZERO};
     }
     const uint32_t first = get_u32(at);
-    if (get_u32(at + 12) != crc32c(0, (struct bytes){at, STAMP_MARKED}) ||
-        (first & ~HEAD_BIT) != number) {
+    if (get_u32(at + 12) != crc32c(0, (struct bytes){at, STAMP_MARKED})) {
         return (struct stamp){.edge = EDGE_BROKEN};
+    }
+    if ((first & ~HEAD_BIT) != number) {
+        return (struct stamp){.edge = EDGE_BROKEN, .misplaced = true};
     }
     return (struct stamp){.edge = EDGE_VALID,
                           .head = (first & HEAD_BIT) != 0,
@@ -84,6 +86,20 @@ static bool is_not_ours(const struct stamp *s, uint32_t segment)
            (s->edge == EDGE_VALID && s->segment != segment);
 }
 
+/* A stamp that was torn has bytes of two lives, and the numbers in both are the
+ * same; one that was never written is zero.  Junk is something else. */
+static bool may_be_torn(const uint8_t *at, uint32_t number)
+{
+    uint8_t whole[4];
+    put_u32(whole, number);
+    for (size_t i = 0; i < 3; i++) { /* the fourth has the head's bit */
+        if (at[i] != 0 && at[i] != whole[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place)
 {
     const struct stamp front = stamp_get(sector, place.number);
@@ -98,10 +114,15 @@ struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place)
         (both && !same_life(&front, &end))) {
         return verdict;
     }
-    verdict.state = SECTOR_DAMAGED;
     if (front.edge == EDGE_BROKEN && end.edge == EDGE_BROKEN) {
+        if (front.misplaced || end.misplaced ||
+            !may_be_torn(sector, place.number) ||
+            !may_be_torn(sector + END_OFFSET, place.number)) {
+            verdict.state = SECTOR_DAMAGED;
+        }
         return verdict;
     }
+    verdict.state = SECTOR_DAMAGED;
     if (front.edge == EDGE_BROKEN) {
         stamp_put(sector, place, end.head, end.opening);
     } else if (end.edge == EDGE_BROKEN) {

@@ -8,8 +8,9 @@
  *   20   476 bytes of a record
  *   496  the stamp once more
  *
- * A tear leaves the stamps of two lives at the two ends; damage of a byte
- * leaves a stamp broken, which the other one mends, or the checksum wrong.
+ * A tear leaves the stamps of two lives at the two ends (or, torn twice, parts
+ * of them); damage of a byte leaves a stamp broken, which the other one mends,
+ * or the checksum wrong; a sector of junk has stamps that are none.
  *
  * Threads: none; no state.
  */

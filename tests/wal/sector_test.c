@@ -1,5 +1,6 @@
 /* What a sector says about itself: torn, damaged, or good. */
 
+#include "base/prng.h"
 #include "tests/wal/rig.h"
 #include "wal/sector.h"
 
@@ -81,7 +82,14 @@ static void check_row(const uint8_t *base, const uint8_t *first,
 {
     uint8_t s[SECTOR_SIZE];
     memcpy(s, base, SECTOR_SIZE);
-    tear(s, first, cut1, ways & 1);
+    if (ways & 8) { /* the write itself was interrupted, then torn */
+        uint8_t begun[SECTOR_SIZE];
+        memcpy(begun, base, SECTOR_SIZE);
+        tear(begun, first, cut2, true);
+        tear(s, begun, cut1, ways & 1);
+    } else {
+        tear(s, first, cut1, ways & 1);
+    }
     expect_no_damage(s, "by the first tear");
     for (;;) {
         uint8_t cleaner[SECTOR_SIZE];
@@ -113,7 +121,7 @@ TEST(sector, a_row_of_tears_is_no_damage)
     fill(old, 2, 1, 0x55);
     for (size_t cut1 = 0; cut1 <= SECTOR_SIZE; cut1 = next_cut(cut1)) {
         for (size_t cut2 = 0; cut2 <= SECTOR_SIZE; cut2 = next_cut(cut2)) {
-            for (unsigned ways = 0; ways < 8; ways++) {
+            for (unsigned ways = 0; ways < 16; ways++) {
                 check_row(empty, first, second, cut1, cut2, ways);
                 check_row(old, first, second, cut1, cut2, ways);
             }
@@ -151,6 +159,22 @@ TEST(sector, another_places_sector_is_damage)
     fill(sector, PLACE.segment, 3, 0xab);
     const struct sector_place elsewhere = {PLACE.segment, PLACE.number + 1};
     EXPECT_INT(sector_judge(sector, elsewhere).state, SECTOR_DAMAGED);
+    const struct sector_place far = {PLACE.segment, PLACE.number + 0x1000000};
+    EXPECT_INT(sector_judge(sector, far).state, SECTOR_DAMAGED);
+}
+
+/* A sector full of junk (CORDS, Ganesan et al., FAST 2017) is no tear. */
+TEST(sector, of_junk_is_damage)
+{
+    struct prng p;
+    prng_init(&p, test_seed());
+    uint8_t sector[SECTOR_SIZE];
+    for (int i = 0; i < 10000; i++) {
+        prng_fill(&p, sector, SECTOR_SIZE);
+        EXPECT_INT(sector_judge(sector, PLACE).state, SECTOR_DAMAGED);
+    }
+    memset(sector, 0xff, SECTOR_SIZE);
+    EXPECT_INT(sector_judge(sector, PLACE).state, SECTOR_DAMAGED);
 }
 
 /* Space that was used before is no record of now. */
