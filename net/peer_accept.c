@@ -35,8 +35,7 @@ static void end(struct peer_incoming *i, enum peer_event event,
     struct peer_hub *h = i->hub;
     const uint64_t from = i->from;
     struct fault fault;
-    (void)snprintf(fault.text, sizeof fault.text, "connection from %s: %s",
-                   i->address, what);
+    peer_why(&fault, "connection from %s: %s", i->address, what);
     h->stats.refused += event == PEER_EVENT_REFUSED;
     h->stats.malformed += event == PEER_EVENT_MALFORMED;
     peer_incoming_close(i);
@@ -95,24 +94,22 @@ static unsigned judge(const struct peer_hub *h, const struct peer_hello *hello,
 {
     const struct peer_hub_options *o = &h->options;
     if (hello->cluster_id != o->cluster_id) {
-        (void)snprintf(why->text, sizeof why->text,
-                       "cluster %016llx was asked for, this is cluster "
-                       "%016llx",
-                       (unsigned long long)hello->cluster_id,
-                       (unsigned long long)o->cluster_id);
+        peer_why(why,
+                 "cluster %016llx was asked for, this is cluster "
+                 "%016llx",
+                 (unsigned long long)hello->cluster_id,
+                 (unsigned long long)o->cluster_id);
         return PEER_REASON_CLUSTER;
     }
     if (hello->to != o->member_id) {
-        (void)snprintf(why->text, sizeof why->text,
-                       "member %016llx was asked for, this is member %016llx",
-                       (unsigned long long)hello->to,
-                       (unsigned long long)o->member_id);
+        peer_why(why, "member %016llx was asked for, this is member %016llx",
+                 (unsigned long long)hello->to,
+                 (unsigned long long)o->member_id);
         return PEER_REASON_TARGET;
     }
     if (hello->from == 0 || hello->from == o->member_id) {
-        (void)snprintf(why->text, sizeof why->text,
-                       "member %016llx cannot connect to this member",
-                       (unsigned long long)hello->from);
+        peer_why(why, "member %016llx cannot connect to this member",
+                 (unsigned long long)hello->from);
         return PEER_REASON_SENDER;
     }
     struct fault denied = {{0}};
@@ -171,9 +168,8 @@ static void welcome(struct peer_incoming *i, const struct peer_hello *hello)
     hurry_back(h, i->from);
     if (peer_conn_flush(i->conn)) {
         struct fault fault;
-        (void)snprintf(fault.text, sizeof fault.text,
-                       "connection from %s: %s stream", i->address,
-                       i->stream == PEER_BULK ? "bulk" : "message");
+        peer_why(&fault, "connection from %s: %s stream", i->address,
+                 i->stream == PEER_BULK ? "bulk" : "message");
         peer_say(h, PEER_EVENT_ACCEPTED, i->from, &fault);
     }
 }
@@ -306,8 +302,7 @@ static void someone_came(uv_stream_t *stream, int error)
     loop_count_event(h->loop);
     struct fault fault;
     if (error < 0) {
-        (void)snprintf(fault.text, sizeof fault.text,
-                       "cannot accept a connection: %s", uv_strerror(error));
+        peer_why(&fault, "cannot accept a connection: %s", uv_strerror(error));
         peer_say(h, PEER_EVENT_REFUSED, 0, &fault);
         return;
     }

@@ -11,6 +11,8 @@
 #include "net/peer_conn.h"
 
 #include <linux/sockios.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
@@ -21,6 +23,14 @@
 #define READ_SIZE_MAX    ((size_t)256 << 10) /* then others have their turn */
 #define IN_CAPACITY_KEPT ((size_t)1 << 20)
 #define WRITE_FRAMES_MAX 256 /* in one writev, which takes 1024 pieces */
+
+void peer_why(struct fault *ret, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(ret->text, sizeof ret->text, format, args);
+    va_end(args);
+}
 
 /* --- queues --- */
 
@@ -122,11 +132,9 @@ static void end_by_error(struct peer_conn *c, const char *what, int error)
 {
     struct fault fault;
     if (error == UV_EOF) {
-        (void)snprintf(fault.text, sizeof fault.text,
-                       "closed by the other side");
+        peer_why(&fault, "closed by the other side");
     } else {
-        (void)snprintf(fault.text, sizeof fault.text, "%s%s", what,
-                       uv_strerror(error));
+        peer_why(&fault, "%s%s", what, uv_strerror(error));
     }
     end(c, PEER_END_CLOSED, &fault);
 }
@@ -153,8 +161,7 @@ static size_t take_frame(struct peer_conn *c, size_t at)
     }
     const struct bytes body = {left.data + PEER_HEADER_SIZE, header.size};
     if (!peer_header_matches(left.data, body)) {
-        (void)snprintf(fault.text, sizeof fault.text,
-                       "a frame with a wrong checksum");
+        peer_why(&fault, "a frame with a wrong checksum");
         end(c, PEER_END_MALFORMED, &fault);
         return SIZE_MAX;
     }

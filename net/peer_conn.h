@@ -9,6 +9,10 @@
 #include "net/peer_address.h"
 #include "net/peer_frame.h"
 
+/* The context of an end that no caller waits for; cut when it is long. */
+void peer_why(struct fault *ret, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* --- frames on their way out --- */
 
 struct peer_out {

@@ -103,12 +103,9 @@ static void fail(struct peer_link *l, enum peer_event event, const char *what,
     l->full = false;
     l->notices &= ~(unsigned)NOTICE_DRAINED;
 
-    (void)snprintf(l->notice_fault.text, sizeof l->notice_fault.text,
-                   "%s%s%s%s", what, l->address[0] != 0 ? " " : "", l->address,
-                   why[0] != 0 ? ": " : "");
-    const size_t size = strlen(l->notice_fault.text);
-    (void)snprintf(l->notice_fault.text + size,
-                   sizeof l->notice_fault.text - size, "%s", why);
+    peer_why(&l->notice_fault, "%s%s%s%s%s", what,
+             l->address[0] != 0 ? " " : "", l->address, why[0] != 0 ? ": " : "",
+             why);
     l->notice_event = event;
     if (was_up && (l->notices & NOTICE_CONNECTED) == 0) {
         notice(l, NOTICE_LOST);
@@ -130,23 +127,21 @@ static void fail(struct peer_link *l, enum peer_event event, const char *what,
 
 static void connect_next(struct peer_link *l, const char *why)
 {
-    char last[sizeof l->notice_fault.text];
-    (void)snprintf(last, sizeof last, "%s", why);
+    struct fault last;
+    peer_why(&last, "%s", why);
     while (l->candidates_next < l->candidates_count) {
         const struct sockaddr *to = &l->candidates[l->candidates_next++].any;
-        struct fault fault;
         drop_connection(l);
         peer_address_text(to, l->address);
         l->conn = peer_conn_new(hub_of(l)->loop, &conn_ops, l);
-        if (peer_conn_connect(l->conn, to, &fault) == ST_OK) {
+        if (peer_conn_connect(l->conn, to, &last) == ST_OK) {
             l->state = LINK_CONNECTING;
             loop_timer_at(l->timer,
                           peer_ms_from_now(hub_of(l)->options.handshake_ms));
             return;
         }
-        (void)snprintf(last, sizeof last, "%s", fault.text);
     }
-    fail(l, PEER_EVENT_FAILED, "cannot reach", last);
+    fail(l, PEER_EVENT_FAILED, "cannot reach", last.text);
 }
 
 static void looked_up(void *arg, const struct fault *fault,
@@ -240,11 +235,11 @@ static void welcomed(struct peer_link *l, struct bytes body)
     if (w.version < PEER_VERSION_MIN || w.version > PEER_VERSION_MAX ||
         w.cluster_id != o->cluster_id || w.from != l->peer->id ||
         w.to != o->member_id) {
-        (void)snprintf(fault.text, sizeof fault.text,
-                       "welcomed by member %016llx of cluster %016llx, "
-                       "version %u",
-                       (unsigned long long)w.from,
-                       (unsigned long long)w.cluster_id, w.version);
+        peer_why(&fault,
+                 "welcomed by member %016llx of cluster %016llx, "
+                 "version %u",
+                 (unsigned long long)w.from, (unsigned long long)w.cluster_id,
+                 w.version);
         fail(l, PEER_EVENT_REJECTED, "somebody else is at", fault.text);
         return;
     }

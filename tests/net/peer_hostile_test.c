@@ -309,7 +309,7 @@ TEST(hostile, a_flood_does_not_drown_the_others)
         raw_frame(&b, PEER_FRAME_MESSAGE, bytes_of("flood"));
     }
     size_t at = 0;
-    for (size_t round = 1; round <= 100; round++) {
+    for (size_t round = 1; round <= 15; round++) {
         ssize_t n;
         while ((n = send(fd, b.data + at, b.size - at,
                          MSG_NOSIGNAL | MSG_DONTWAIT)) > 0) {
@@ -318,7 +318,7 @@ TEST(hostile, a_flood_does_not_drown_the_others)
         EXPECT(member_send(&s.bystander, 1, PEER_BULK, bytes_of("me, too")));
         member_until_count(&s.a, PEER_BULK, round);
     }
-    EXPECT(s.a.messages[PEER_MESSAGES] > 100000);
+    EXPECT(s.a.messages[PEER_MESSAGES] > 10000);
     (void)close(fd);
     buf_fini(&b);
     scene_end(&s);
