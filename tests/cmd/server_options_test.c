@@ -180,7 +180,7 @@ TEST(server_options, given_values_reach_the_node)
         DERIVE(&r, "--data-dir=/d", "--name=n", "--initial-cluster-token=t",
                "--initial-cluster=n=http://localhost:2380",
                "--heartbeat-interval=20", "--election-timeout=100",
-               "--quota-backend-bytes=-1", "--max-txn-ops=5",
+               "--quota-backend-bytes=-5", "--max-txn-ops=5",
                "--max-request-bytes=4096", "--snapshot-catchup-entries=9",
                "--mount=/m", "--mount-options=ro", "--log-level=fatal"),
         ST_OK);
