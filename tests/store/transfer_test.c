@@ -472,6 +472,76 @@ TEST(transfer, no_block_may_be_missing_or_twice_or_moved)
     buf_fini(&bad);
 }
 
+/* Danger: one member's bad disk becomes everybody's state. */
+TEST(transfer, a_sender_does_not_pass_on_damage)
+{
+    static const char needle[] = "needle in the file";
+    struct rig from;
+    struct buf stream = {0};
+    struct store_export *e;
+    char path[600];
+    rig_begin(&from);
+    (void)rig_do(&from, "put /a one");
+    const struct kv_op op = {
+        .type = KV_OP_PUT,
+        .put = {.key = bytes_of("/b"), .value = bytes_of(needle)}};
+    EXPECT_INT(rig_op(&from, &op), ST_OK);
+    transfer_settle(&from, 1);
+    store_close(from.store);
+
+    static uint8_t file[1 << 20];
+    (void)snprintf(path, sizeof path, "%s/data.mdb", from.path);
+    FILE *f = fopen(path, "r+");
+    must(f != NULL);
+    const size_t size = fread(file, 1, sizeof file, f);
+    unsigned found = 0;
+    for (uint8_t *at = file; (at = memmem(at, size - (size_t)(at - file),
+                                          needle, sizeof needle - 1)) != NULL;
+         at++) {
+        must(fseek(f, at - file, SEEK_SET) == 0);
+        must(fputc('N', f) == 'N');
+        found++;
+    }
+    must(fclose(f) == 0);
+    EXPECT(found > 0);
+
+    transfer_open(&from);
+    EXPECT_INT(store_export_begin(from.store, 1 << 20, &e, NULL), ST_OK);
+    bool done = false;
+    enum status st = ST_OK;
+    while (!done && st == ST_OK) {
+        const size_t before = stream.size;
+        st = store_export_next(e, &stream, &done, &from.fault);
+        EXPECT(st == ST_OK || stream.size == before);
+    }
+    EXPECT_INT(st, ST_CORRUPT);
+    EXPECT(strstr(from.fault.text, "/b") != NULL);
+    store_export_free(e);
+    rig_end(&from);
+    buf_fini(&stream);
+}
+
+/* Danger: a map that is too small is taken for damage. */
+TEST(transfer, a_full_map_is_no_space)
+{
+    struct rig from, to;
+    struct buf stream = {0};
+    struct prng chance;
+    prng_init(&chance, test_seed());
+    rig_begin(&from);
+    transfer_fill(&from, &chance, 200);
+    transfer_settle(&from, 1);
+    transfer_send(&from, 10000, &stream);
+    transfer_rig_begin(&to);
+    to.options.map_size = 64 << 10;
+    EXPECT_INT(transfer_receive(&to, buf_bytes(&stream), stream.size, 2),
+               ST_NO_SPACE);
+    EXPECT(!transfer_exists(to.path, "incoming"));
+    rig_end(&from);
+    rig_end(&to);
+    buf_fini(&stream);
+}
+
 /* --- taking the old one's place --- */
 
 /* Danger: the state is exchanged under a store that is being read. */
