@@ -94,6 +94,9 @@ void raft_on_vote_request(struct raft *r, const struct raft_message *m)
     const struct raft_entry_id last = {m->log_term, m->index};
     /* A learner votes too: it may have been promoted without knowing yet. */
     const bool granted = can_vote && raft_log_is_up_to_date(&r->log, last);
+    if (!granted && r->term == 0) {
+        return; /* before its first term a member has none to refuse in */
+    }
     /* The answer to a granted pre-vote bears the term asked about, which is
      * not this member's: with the own, older one it would be ignored. */
     struct raft_message reply = {.type = pre ? RAFT_MSG_PRE_VOTE_RESPONSE

@@ -25,6 +25,23 @@ static MUST_USE enum status latest_snapshot(const struct raft *r,
     return storage->ops->snapshot(storage, ret_snapshot);
 }
 
+static bool is_in(const uint64_t *ids, size_t count, uint64_t id)
+{
+    size_t at = 0;
+    while (at < count && ids[at] != id) {
+        at++;
+    }
+    return at < count;
+}
+
+static bool is_member_in(const struct raft_snapshot *s, uint64_t id)
+{
+    const struct raft_conf_state *conf = &s->conf;
+    return is_in(conf->voters, conf->voters_count, id) ||
+           is_in(conf->learners, conf->learners_count, id) ||
+           is_in(conf->voters_outgoing, conf->voters_outgoing_count, id);
+}
+
 /* False: not now, another occasion will come. */
 static bool send_snapshot(struct raft *r, struct raft_progress *p)
 {
@@ -36,6 +53,11 @@ static bool send_snapshot(struct raft *r, struct raft_progress *p)
         return false;
     }
     must(snapshot->index > 0);
+    if (!is_member_in(snapshot, p->id)) {
+        /* Older than its joining: it would not take it for its own. */
+        raft_snapshot_drop(snapshot);
+        return false;
+    }
     raft_progress_become_snapshot(p, snapshot->index);
     struct raft_message m = {
         .type = RAFT_MSG_SNAPSHOT, .to = p->id, .snapshot = snapshot};

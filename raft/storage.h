@@ -40,7 +40,8 @@ struct raft_storage_ops {
     /* The newest entry saved, or the last compacted one. */
     uint64_t (*last_index)(struct raft_storage *s);
     /* The latest snapshot; the caller becomes a holder.  Its index is at least
-     * first_index - 1.
+     * first_index - 1.  One that does not know the follower as a member is not
+     * sent: after a change of the configuration there should be a new one.
      *   ST_BUSY  being made: raft asks again at a later occasion            */
     enum status (*snapshot)(struct raft_storage *s,
                             struct raft_snapshot **ret_snapshot);

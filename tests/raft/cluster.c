@@ -42,6 +42,7 @@ struct cluster *cluster_new(const struct raft_config *config, size_t count,
     /* Entry 1 is a snapshot with the first configuration: who joins later
      * cannot get the log from its beginning, only that. */
     const struct raft_conf_state conf = raft_conf_view(&c->first_conf);
+    const struct raft_hard_state hard = {.term = 1, .commit = 1};
     const uint64_t hash = 0;
     struct payload *data =
         payload_copy_of((struct bytes){(const uint8_t *)&hash, sizeof hash});
@@ -56,6 +57,7 @@ struct cluster *cluster_new(const struct raft_config *config, size_t count,
             const enum status st =
                 raft_memory_storage_apply_snapshot(m->disk, first);
             must(st == ST_OK);
+            raft_memory_storage_set_hard_state(m->disk, &hard);
             m->applied = 1;
         }
         c->members[i] = m;

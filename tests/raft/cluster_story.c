@@ -39,13 +39,14 @@ static bool work(struct cluster *c, uint64_t id)
 void cluster_settle(struct cluster *c)
 {
     bool worked = true;
-    while (worked || c->network.count > 0) {
+    while (worked) {
         worked = false;
         for (uint64_t id = 1; id <= c->count; id++) {
             worked = work(c, id) || worked;
         }
         for (size_t count = c->network.count; count > 0; count--) {
             cluster_deliver(c, 0, false);
+            worked = true;
         }
     }
     cluster_check(c);
