@@ -13,15 +13,16 @@
  *      the record before: a byte changed anywhere is noticed.
  *  W3  A tail that was never synced may be torn: it is cut and reported.
  *      Damage at or below a point that was known to be synced is never taken
- *      for a torn tail. The limit: damage to the last batch, which no later
- *      record vouches for, is told from a torn tail only by the identifiers
- *      kept apart from it (FORMATS says exactly what).
+ *      for a torn tail, nor is any changed byte of the last batch, which no
+ *      later record vouches for: every sector vouches for itself. The limit: a
+ *      whole sector of the last batch that reads as never written.
  *  W4  A damaged entry below that point is reported with its index and term,
  *      from the identifiers, so that it can be fetched from a peer.
  *  W5  A failed write or sync is final: every later call fails with ST_IO.
  *
  * Threads: one at a time; the host's WAL thread, or its loop when nothing else
- * is ready. wal_reserve() is the loop's, and does not block.
+ * is ready. wal_reserve(), wal_unreserve(), wal_wants_tending() and wal_stats()
+ * may be called beside it, by one thread (the loop), and do not block.
  */
 #ifndef WAL_WAL_H
 #define WAL_WAL_H
@@ -42,15 +43,15 @@ struct wal_options {
 };
 void wal_options_default(struct wal_options *ret);
 
-/* What a restart finds. Entries are handed over in order by calling
- * entry(arg, e); one with an index at or below an earlier one's replaces it and
- * all that follow it (a leader's log won over ours).  The payload is borrowed
- * for the call; hold it to keep it. */
+/* What a restart finds. Entries above the start are handed over in order by
+ * calling entry(arg, e); one with an index at or below an earlier one's
+ * replaces it and all that follow it (a leader's log won over ours).  The
+ * payload is borrowed for the call; hold it to keep it. */
 struct wal_recovery {
-    struct raft_hard_state hard_state;
+    struct raft_hard_state hard_state; /* commit is between start and end */
     uint64_t cluster_id, member_id;
     uint64_t first_index; /* of the entries that are there; 0: none */
-    uint64_t last_index;
+    uint64_t last_index;  /* start_index when there are none */
     uint64_t start_index; /* the log begins after this index, ... */
     uint64_t start_term;  /* ... which had this term (0, 0: from the start) */
     bool torn;            /* a tail was cut: torn_text says where */
@@ -58,7 +59,7 @@ struct wal_recovery {
     uint64_t damaged_index; /* 0, or the first entry that is damaged below a
                                synced point; it and what follows was not
                                handed over */
-    uint64_t damaged_term;
+    uint64_t damaged_term;  /* 0: its identifier is damaged too */
 };
 
 /* Opens the log in the directory, or makes a new one when the directory is
@@ -116,12 +117,15 @@ bool wal_wants_tending(const struct wal *w);
 enum status wal_tend(struct wal *w, uint64_t bytes_max, bool *ret_more,
                      struct fault *reterr) MUST_USE;
 
-/* Forgets entries at or below index (whole segments only; the term is that
- * entry's): the store has them durably.  Segments are recycled. */
+/* Forgets entries at or below index (the term is that entry's): the store has
+ * them durably.  Segments that hold nothing else are recycled, which costs a
+ * write, a sync and a sync of the directory; when there are none it is free.
+ * ST_NO_SPACE is not final: no room for the mark, nothing was changed. */
 enum status wal_trim(struct wal *w, uint64_t index, uint64_t term,
                      struct fault *reterr) MUST_USE;
 
-/* Starts again after a snapshot at (index, term) replaced everything. */
+/* Starts again after a snapshot at (index, term) replaced everything; durable
+ * when it returns. ST_NO_SPACE is not final. */
 enum status wal_restart_at(struct wal *w, uint64_t index, uint64_t term,
                            struct fault *reterr) MUST_USE;
 
