@@ -16,8 +16,8 @@
 /* A branch of a transaction; all in all they are a tree. */
 struct scope {
     const struct scope *parent;
-    const struct kv_op *op; /* the operation that is the transaction; NULL: the
-                               outermost */
+    uint64_t serial; /* of the operation that is the transaction; 0: the
+                        outermost */
     bool failure;
     int depth;
 };
@@ -26,17 +26,19 @@ struct claim {
     struct kv_keys keys;
     bool writes; /* else it deletes */
     const struct scope *scope;
-    const struct kv_op *op; /* claims of one operation do not conflict */
+    uint64_t serial; /* of the operation: claims of one do not conflict. (Not
+                        its address: a caller may use an array twice.) */
 };
 
 struct claims {
     struct arena arena;
     struct claim *list;
     size_t count, capacity;
+    uint64_t serial; /* of the operation being looked at */
 };
 
 static void add(struct claims *c, const struct scope *scope,
-                const struct kv_op *op, struct kv_keys keys, bool writes)
+                struct kv_keys keys, bool writes)
 {
     const bool empty = !keys_single(&keys) && !keys_unbounded(&keys) &&
                        bytes_compare(keys.end, keys.key) <= 0;
@@ -48,13 +50,12 @@ static void add(struct claims *c, const struct scope *scope,
         c->list = xrealloc(c->list, c->capacity * sizeof *c->list);
     }
     c->list[c->count++] = (struct claim){
-        .keys = keys, .writes = writes, .scope = scope, .op = op};
+        .keys = keys, .writes = writes, .scope = scope, .serial = c->serial};
 }
 
 static void add_move(struct claims *c, const struct scope *scope,
-                     const struct kv_op *op)
+                     const struct kv_move *m)
 {
-    const struct kv_move *m = &op->move;
     struct kv_keys from = {.key = m->from};
     struct kv_keys to = {.key = m->to};
     if (bytes_equal(m->from, m->to)) {
@@ -64,43 +65,53 @@ static void add_move(struct claims *c, const struct scope *scope,
         from.end = prefix_end(&c->arena, m->from);
         to.end = prefix_end(&c->arena, m->to);
     }
-    /* What is moved away is written too: by an exchange, and as far as others
-     * may still bring it back. */
-    add(c, scope, op, from, m->exchange);
-    add(c, scope, op, to, true);
+    /* The source of a move is deleted; that of an exchange is written. */
+    add(c, scope, from, m->exchange);
+    add(c, scope, to, true);
 }
 
+static void collect_inner(struct claims *c, const struct scope *scope,
+                          const struct kv_txn_spec *txn);
+
 static void collect(struct claims *c, const struct scope *parent,
-                    const struct kv_op *outer, const struct kv_txn_spec *txn,
+                    uint64_t serial, const struct kv_txn_spec *txn,
                     bool failure)
 {
     const size_t count = failure ? txn->failure_count : txn->success_count;
     const struct kv_op *ops = failure ? txn->failure : txn->success;
     struct scope *scope = arena_get(&c->arena, sizeof *scope);
     *scope = (struct scope){.parent = parent,
-                            .op = outer,
+                            .serial = serial,
                             .failure = failure,
                             .depth = parent == NULL ? 0 : parent->depth + 1};
     for (size_t i = 0; i < count; i++) {
         const struct kv_op *op = &ops[i];
+        c->serial++;
         switch (op->type) {
         case KV_OP_RANGE:
             break;
         case KV_OP_PUT:
-            add(c, scope, op, (struct kv_keys){.key = op->put.key}, true);
+            add(c, scope, (struct kv_keys){.key = op->put.key}, true);
             break;
         case KV_OP_DELETE_RANGE:
-            add(c, scope, op, op->delete_range.keys, false);
+            add(c, scope, op->delete_range.keys, false);
             break;
         case KV_OP_MOVE:
-            add_move(c, scope, op);
+            add_move(c, scope, &op->move);
             break;
         case KV_OP_TXN:
-            collect(c, scope, op, op->txn, false);
-            collect(c, scope, op, op->txn, true);
+            collect_inner(c, scope, op->txn);
             break;
         }
     }
+}
+
+static void collect_inner(struct claims *c, const struct scope *scope,
+                          const struct kv_txn_spec *txn)
+{
+    const uint64_t serial = c->serial;
+    collect(c, scope, serial, txn, false);
+    collect(c, scope, serial, txn, true);
 }
 
 /* Whether at most one of the two scopes runs. */
@@ -113,7 +124,7 @@ static bool exclusive(const struct scope *a, const struct scope *b)
         b = b->parent;
     }
     while (a != b) {
-        if (a->op == b->op && a->parent == b->parent) {
+        if (a->serial == b->serial && a->parent == b->parent) {
             must(a->failure != b->failure);
             return true;
         }
@@ -141,7 +152,7 @@ static bool overlap(const struct claim *earlier, const struct claim *later)
 
 static bool conflict(const struct claim *a, const struct claim *b)
 {
-    return (a->writes || b->writes) && a->op != b->op &&
+    return (a->writes || b->writes) && a->serial != b->serial &&
            !exclusive(a->scope, b->scope);
 }
 
@@ -177,8 +188,8 @@ enum status check_claims(const struct kv_txn_spec *txn)
         return ST_OK; /* the common case: nothing to collide with */
     }
     struct claims c = {0};
-    collect(&c, NULL, NULL, txn, false);
-    collect(&c, NULL, NULL, txn, true);
+    collect(&c, NULL, 0, txn, false);
+    collect(&c, NULL, 0, txn, true);
     bool found = false;
     if (c.count > 1) {
         qsort(c.list, c.count, sizeof *c.list, by_start);

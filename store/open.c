@@ -1,5 +1,4 @@
-/* Opening and closing, options, identity, records, and what is known at any
- * time without looking. */
+/* Opening and closing, options, identity and records. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +10,7 @@
 
 #include "base/must.h"
 #include "store/flush.h"
+#include "store/meta_check.h"
 
 void store_options_default(struct store_options *ret)
 {
@@ -151,6 +151,9 @@ enum status store_open(const char *path, const struct store_options *options,
         st = first_state(s, reterr);
     }
     if (st == ST_OK) {
+        st = meta_check(&s->env, reterr);
+    }
+    if (st == ST_OK) {
         st = load(s, reterr);
     }
     hub_init(&s->hub, s->state.numbers.revision);
@@ -230,36 +233,6 @@ struct bytes store_record(const struct store *s, const char *name)
     return b == NULL ? BYTES_NONE : buf_bytes(b);
 }
 
-uint64_t store_applied_index(const struct store *s)
-{
-    return s->state.numbers.index;
-}
-
-uint64_t store_applied_term(const struct store *s)
-{
-    return s->state.numbers.term;
-}
-
-uint64_t store_durable_index(const struct store *s)
-{
-    return s->durable.index;
-}
-
-uint64_t store_durable_term(const struct store *s)
-{
-    return s->durable.term;
-}
-
-int64_t store_revision(const struct store *s)
-{
-    return s->state.numbers.revision;
-}
-
-int64_t store_compact_revision(const struct store *s)
-{
-    return s->state.numbers.compact_revision;
-}
-
 struct store_results *store_results_new(void)
 {
     return xcalloc(1, sizeof(struct store_results));
@@ -276,19 +249,4 @@ void store_results_free(struct store_results *r)
 void store_results_clear(struct store_results *r)
 {
     arena_clear(&r->arena);
-}
-
-void store_stats(const struct store *s, struct store_stats *ret)
-{
-    *ret = (struct store_stats){
-        .size_bytes = lmdb_env_file_bytes(&s->env),
-        .quota_bytes = s->options.quota_bytes,
-        .keys_count = s->state.numbers.keys_count,
-        .memtable_bytes = memtable_bytes(s->active),
-    };
-    if (s->frozen != NULL) {
-        ret->memtable_bytes += memtable_bytes(s->frozen);
-    }
-    ret->used_bytes =
-        lmdb_env_used_bytes(&s->env, s->view.txn) + ret->memtable_bytes;
 }

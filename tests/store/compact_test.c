@@ -1,6 +1,7 @@
 /* Compaction: what may still be read, and what goes. */
 
 #include "rig.h"
+#include "store/internal.h"
 
 #include "base/must.h"
 
@@ -47,6 +48,35 @@ TEST(compact, deleted_keys_go_entirely)
     EXPECT_TEXT(rig_do(&r, "compact 5"), "OK");
     rig_settle(&r);
     EXPECT_TEXT(rig_do(&r, "get a to=z rev=5"), "b=1 c5 m5 v1; count 1");
+    rig_end(&r);
+}
+
+static size_t history_rows(struct rig *r)
+{
+    MDB_stat stat;
+    EXPECT_INT(
+        mdb_stat(r->store->view.txn, r->store->env.trees[TREE_HISTORY], &stat),
+        0);
+    return stat.ms_entries;
+}
+
+/* A tombstone at the compact revision stays for watchers, and goes with the
+ * next compaction: nothing is left for ever. */
+TEST(compact, a_tombstone_at_the_compact_revision_goes_with_the_next)
+{
+    struct rig r;
+    rig_begin(&r);
+    (void)rig_do(&r, "put a 1"); /* 2 */
+    (void)rig_do(&r, "del a");   /* 3 */
+    (void)rig_do(&r, "put b 1"); /* 4 */
+    rig_deliver(&r);
+    rig_flush(&r);
+    EXPECT_TEXT(rig_do(&r, "compact 3"), "OK");
+    rig_settle(&r);
+    EXPECT_INT(history_rows(&r), 1);
+    EXPECT_TEXT(rig_do(&r, "compact 4"), "OK");
+    rig_settle(&r);
+    EXPECT_INT(history_rows(&r), 0);
     rig_end(&r);
 }
 

@@ -106,6 +106,26 @@ TEST(range, groups_stand_for_what_is_below)
     rig_end(&r);
 }
 
+/* A directory that lies partly in the range is listed when something of that
+ * part is live, and only then. */
+TEST(range, groups_at_the_edges_of_a_range)
+{
+    struct rig r;
+    rig_begin(&r);
+    (void)rig_do(&r, "put d/b 1");
+    (void)rig_do(&r, "put d/y 1");
+    (void)rig_do(&r, "put e/x 1");
+    for (int flushed = 0; flushed < 2; flushed++) {
+        EXPECT_TEXT(rig_do(&r, "get d/c to=z group=0"),
+                    "d/ group; e/ group; count 2");
+        EXPECT_TEXT(rig_do(&r, "get d/z to=z group=0"), "e/ group; count 1");
+        EXPECT_TEXT(rig_do(&r, "get a to=d/a group=0"), "count 0");
+        EXPECT_TEXT(rig_do(&r, "get a to=d/c group=0"), "d/ group; count 1");
+        rig_flush(&r);
+    }
+    rig_end(&r);
+}
+
 /* stat needs no value: its size is there with keys_only. */
 TEST(range, sizes_come_without_values)
 {

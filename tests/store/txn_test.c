@@ -142,6 +142,10 @@ TEST(txn, branches_exclude_each_other)
     const struct kv_txn_spec dels = {THEN(del)};
     const struct kv_op two[] = {TXN(&both), TXN(&dels)};
     EXPECT_INT(check(&r, &(struct kv_txn_spec){THEN(two)}), ST_DUPLICATE_KEY);
+    const struct kv_txn_spec once = {THEN(put)};
+    const struct kv_op put_twice[] = {TXN(&once), TXN(&once)};
+    EXPECT_INT(check(&r, &(struct kv_txn_spec){THEN(put_twice)}),
+               ST_DUPLICATE_KEY);
     const struct kv_op same_twice[] = {TXN(&dels), TXN(&dels)};
     EXPECT_INT(check(&r, &(struct kv_txn_spec){THEN(same_twice)}), ST_OK);
     rig_end(&r);

@@ -215,3 +215,33 @@ TEST(watch, a_backlog_comes_in_bounded_slices)
     }
     rig_end(&r);
 }
+
+/* However large a revision is, it comes in one call, from memory and from
+ * LMDB. */
+TEST(watch, a_large_revision_is_not_split)
+{
+    struct rig r;
+    struct rig_watch w;
+    rig_begin(&r);
+    for (int i = 0; i < 3000; i++) {
+        (void)rig_do(&r, "put k%d v", i);
+    }
+    (void)rig_do(&r, "del k to=+");
+    const int64_t at = store_revision(r.store);
+    (void)rig_do(&r, "put k v");
+    for (int flushed = 0; flushed < 2; flushed++) {
+        rig_deliver(&r);
+        rig_watch(&r, &w, "k", "l", at, false);
+        rig_deliver(&r);
+        size_t calls = 0;
+        size_t deleted = 0;
+        for (size_t i = 0; i < w.text.size; i++) {
+            calls += w.text.data[i] == '-' && calls == 0;
+            deleted += calls == 0 && w.text.data[i] == '\n';
+        }
+        EXPECT(deleted >= 3000); /* before the first call's end */
+        rig_unwatch(&r, &w);
+        rig_flush(&r);
+    }
+    rig_end(&r);
+}
