@@ -1,9 +1,11 @@
 /* Open files.
  *
  * A handle pins one committed revision of a value; all that it reads is that,
- * until it writes.  What it writes gathers in its draft and is published as one
- * revision (fs/publish.c).  While a publication is under way, calls that would
- * change the draft wait for it.
+ * until it writes.  One that has been read to its end, and is read again there,
+ * goes on to a later revision that only adds to it: what it has read is then
+ * that revision, whole, and `tail -f` works.  What it writes gathers in its
+ * draft and is published as one revision (fs/publish.c).  While a publication
+ * is under way, calls that would change the draft wait for it.
  */
 #ifndef FS_HANDLE_H
 #define FS_HANDLE_H
@@ -39,6 +41,7 @@ struct fs_handle {
     struct list node_link;
     bool writes;
     bool released;          /* the kernel has closed it */
+    bool at_end;            /* a read was told that there is no more */
     bool failed;            /* the last publication; nothing written since */
     uint32_t thread, group; /* who opened it */
 

@@ -40,6 +40,35 @@ TEST(read, a_handle_pins_one_revision)
     rig_end(&r);
 }
 
+/* tail -f reads on where it was told the end; only then, and only when what it
+ * has read is how the value still begins. */
+TEST(read, followers_go_on)
+{
+    static struct rig r;
+    rig_begin(&r, "");
+    uint64_t h;
+    (void)fake_put(&r.kv, "/k", "one\n");
+    const uint64_t node = rig_walk(&r, "k");
+    EXPECT_INT(rig_open(&r, node, O_RDONLY, &h), 0);
+    (void)fake_put(&r.kv, "/k", "one\ntwo\n");
+    rig_run(&r);
+    struct fuse_read_in in = {.fh = h, .size = 100};
+    EXPECT_TEXT(rig_read_text(&r, node, h), "one\n");
+    in.offset = 4;
+    EXPECT_INT(rig_call(&r, FUSE_READ, node, &in, sizeof in, NULL, 0)->size, 0);
+    const struct rig_reply *reply =
+        rig_call(&r, FUSE_READ, node, &in, sizeof in, NULL, 0);
+    EXPECT_BYTES(((struct bytes){reply->body, reply->size}), bytes_of("two\n"));
+    (void)fake_put(&r.kv, "/k", "another and much longer value");
+    rig_run(&r);
+    in.offset = 8;
+    EXPECT_INT(rig_call(&r, FUSE_READ, node, &in, sizeof in, NULL, 0)->size, 0);
+    EXPECT_INT(rig_call(&r, FUSE_READ, node, &in, sizeof in, NULL, 0)->size, 0);
+    EXPECT_TEXT(rig_read_text(&r, node, h), "one\ntwo\n");
+    EXPECT_INT(rig_release(&r, node, h), 0);
+    rig_end(&r);
+}
+
 TEST(read, slices)
 {
     static struct rig r;
