@@ -423,12 +423,6 @@ static enum status finish(struct store_import *i,
     if (st == ST_OK) {
         st = read_state(i, reterr);
     }
-    if (st == ST_OK) {
-        const int rc = mdb_env_sync(i->env.env, 1);
-        if (rc != MDB_SUCCESS) {
-            st = lmdb_fault(reterr, rc, "sync a new state");
-        }
-    }
     close_env(i);
     return st == ST_OK ? incoming_sync(&i->incoming, reterr) : st;
 }
