@@ -243,23 +243,69 @@ TEST(commitment, only_the_own_term_is_counted)
 }
 
 /* Danger: an old append, delivered late, cuts off what was acknowledged
- * since. */
+ * since (section 3.5, step 3: only on a conflict). */
 TEST(replication, a_late_append_removes_nothing)
 {
     const struct raft_config config = cluster_config();
     struct cluster *c = paper_cluster(&config, 3);
+    cluster_isolate(c, 3);
+    c->cut[2][1] = true; /* so nothing more is committed */
     paper_propose(c, 1, 1);
     cluster_pump(c, 1);
     struct raft_message late;
     raft_message_hold(&late, &c->network.list[0]);
     EXPECT_INT(late.type, RAFT_MSG_APPEND);
-    cluster_settle(c);
+    EXPECT_INT(late.to, 2);
     paper_propose(c, 1, 5);
     cluster_settle(c);
-    const uint64_t last = cluster_status(c, late.to).last_index;
-    EXPECT_INT(raft_step(cluster_raft(c, late.to), &late), ST_OK);
-    EXPECT_INT(cluster_status(c, late.to).last_index, last);
+    const struct raft_status before = cluster_status(c, 2);
+    EXPECT_INT(before.last_index, late.index + 6);
+    EXPECT_INT(before.hard.commit, late.index);
+    EXPECT_INT(raft_step(cluster_raft(c, 2), &late), ST_OK);
+    EXPECT_INT(cluster_status(c, 2).last_index, before.last_index);
     raft_message_fini(&late);
+    cluster_free(c);
+}
+
+/* An append of one entry by the leader of `term`. */
+static void step_one(struct raft *r, uint64_t leader, uint64_t term,
+                     struct raft_entry e, uint64_t before_term)
+{
+    const struct raft_message m = {.type = RAFT_MSG_APPEND,
+                                   .from = leader,
+                                   .to = r->id,
+                                   .term = term,
+                                   .index = e.index - 1,
+                                   .log_term = before_term,
+                                   .entries = {&e, 1, 1}};
+    EXPECT_INT(raft_step(r, &m), ST_OK);
+}
+
+/* Danger: an entry is replaced and comes back while writes are under way; the
+ * end of the first write looks as if it were the end of the third, but the
+ * second will still overwrite it. */
+TEST(replication, a_write_of_an_earlier_term_makes_nothing_stable)
+{
+    struct raft_config config = cluster_config();
+    config.check_quorum = false;
+    struct cluster *c = cluster_new(&config, 3, 3, 1);
+    struct raft *r = cluster_raft(c, 3);
+    const struct raft_entry one = {.term = 2, .index = 2};
+    const struct raft_entry other = {.term = 3, .index = 2};
+    step_one(r, 1, 2, one, 1);
+    cluster_pump(c, 3);
+    step_one(r, 2, 3, other, 1);
+    cluster_pump(c, 3);
+    step_one(r, 1, 4, one, 1);
+    cluster_pump(c, 3);
+    EXPECT_INT(c->members[2]->append_work.count, 3);
+    EXPECT(cluster_append_one(c, 3));
+    EXPECT_INT(r->log.unstable.offset, 2);
+    EXPECT(cluster_append_one(c, 3));
+    EXPECT_INT(r->log.unstable.offset, 2);
+    EXPECT(cluster_append_one(c, 3));
+    EXPECT_INT(r->log.unstable.offset, 3);
+    EXPECT_INT(raft_memory_storage_entry(c->members[2]->disk, 2)->term, 2);
     cluster_free(c);
 }
 

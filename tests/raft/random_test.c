@@ -224,8 +224,11 @@ static void isolate_removed(struct cluster *c)
     }
     cluster_heal(c);
     for (uint64_t id = 1; id <= c->count; id++) {
-        if (raft_conf_has_voter(&newest->members.conf, id) &&
-            cluster_raft(c, id)->conf_index < newest->conf_index) {
+        const struct raft_conf_sets *in = &newest->members.conf;
+        const struct raft_conf_sets *own = &cluster_raft(c, id)->members.conf;
+        if (raft_conf_has_voter(in, id) &&
+            !(raft_ids_equal(&in->incoming, &own->incoming) &&
+              raft_ids_equal(&in->outgoing, &own->outgoing))) {
             return;
         }
     }
