@@ -251,6 +251,27 @@ enum status paths_check(const struct paths *p, struct fault *reterr)
     return st;
 }
 
+enum status paths_make_parents(const char *path, struct fault *reterr)
+{
+    must(path[0] != '\0');
+    char *copy = strdup(path);
+    must(copy != NULL);
+    enum status st = ST_OK;
+    char *slash = copy;
+    while (st == ST_OK && (slash = strchr(slash + 1, '/')) != NULL) {
+        const bool last = slash[strspn(slash, "/")] == '\0';
+        *slash = '\0';
+        if (!last && mkdir(copy, 0700) != 0 && errno != EEXIST) {
+            st = fault_sys(reterr, errno, "cannot make the directory '%s'",
+                           copy);
+        }
+        *slash = '/';
+        slash += strspn(slash, "/") - 1;
+    }
+    free(copy);
+    return st;
+}
+
 bool paths_is_fresh(const char *data_dir)
 {
     char path[PATH_MAX];

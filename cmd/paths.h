@@ -25,6 +25,9 @@ struct paths {
  *   others        a path cannot be looked at */
 enum status paths_check(const struct paths *p, struct fault *reterr) MUST_USE;
 
+/* Makes the directories above it that are missing, mode 0700. */
+enum status paths_make_parents(const char *path, struct fault *reterr) MUST_USE;
+
 /* The directory holds no log yet. */
 bool paths_is_fresh(const char *data_dir);
 

@@ -132,14 +132,19 @@ static enum status start_node(struct server *s, struct fault *reterr)
     node_options_default(&options);
     server_options_to_node(s->options, &options);
     struct fault why;
-    const enum status st = node_start(s->loop, &options, node_is_ready,
-                                      node_has_failed, s, &s->node, &why);
+    enum status st = paths_make_parents(options.data_dir, &why);
+    if (st == ST_OK) {
+        st = node_start(s->loop, &options, node_is_ready, node_has_failed, s,
+                        &s->node, &why);
+    }
     if (st != ST_OK) {
         s->node = NULL;
         return fault_set(reterr, st,
                          "cannot start a node with its data in '%s': %s%s",
                          options.data_dir, why.text, advice(st));
     }
+    log_info("member '%s' runs with its data in '%s'; waiting for a leader",
+             options.name, options.data_dir);
     return ST_OK;
 }
 

@@ -172,6 +172,22 @@ TEST(paths, resolve_follows_links_and_keeps_what_is_not_there_yet)
     EXPECT_TEXT(path, at(&r, "a/new/x"));
 }
 
+/* etcd makes them, and so do its operators expect it of us. */
+TEST(paths, missing_parents_are_made_and_the_last_part_is_not)
+{
+    struct rig r;
+    rig_begin(&r);
+    EXPECT_INT(paths_make_parents(at(&r, "b/x//y/z"), &r.fault), ST_OK);
+    EXPECT_INT(access(at(&r, "b/x/y"), F_OK), 0);
+    EXPECT(access(at(&r, "b/x/y/z"), F_OK) != 0);
+    EXPECT_INT(paths_make_parents(at(&r, "b/x/y/z/"), &r.fault), ST_OK);
+    EXPECT(access(at(&r, "b/x/y/z"), F_OK) != 0);
+    EXPECT_INT(paths_make_parents("/", &r.fault), ST_OK);
+    EXPECT_INT(paths_make_parents("just-a-name", &r.fault), ST_OK);
+    EXPECT(paths_make_parents(at(&r, "file/x/y"), &r.fault) != ST_OK);
+    EXPECT(strstr(r.fault.text, "cannot make the directory") != NULL);
+}
+
 TEST(paths, fresh_and_hiding)
 {
     struct rig r;
