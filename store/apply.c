@@ -116,6 +116,7 @@ enum status store_read_txn(struct store *s, const struct kv_txn_spec *txn,
     struct apply a = {.s = s,
                       .arena = &r->arena,
                       .revision = s->state.numbers.revision + 1,
+                      .reads_only = true,
                       .reterr = reterr};
     st = txn_run(&a, &path, ret);
     must(a.sub == 0);

@@ -13,6 +13,7 @@ struct apply {
     int64_t time_ns;     /* of the command's stamp */
     int64_t revision;    /* that of its changes: one more than the store's */
     uint32_t sub;        /* of the next change; 0: nothing changed yet */
+    bool reads_only;     /* results may be borrowed from memtable and map */
     struct fault *reterr;
 
     /* While a prefix is moved: new groups below `to` take over the identity of
@@ -25,10 +26,14 @@ static inline int64_t apply_newest(const struct apply *a)
 {
     return a->sub > 0 ? a->revision : a->revision - 1;
 }
-/* A later time than an earlier one's. */
+/* A later time than an earlier one's (but for a clock that says the end of
+ * time). */
 static inline int64_t apply_time_after(const struct apply *a, int64_t earlier)
 {
-    return a->time_ns > earlier ? a->time_ns : earlier + 1;
+    if (a->time_ns > earlier || earlier == INT64_MAX) {
+        return a->time_ns > earlier ? a->time_ns : earlier;
+    }
+    return earlier + 1;
 }
 
 /* --- compare.c --- */

@@ -57,8 +57,14 @@ static struct change *add(struct reading *r)
 
 static bool is_full(const struct reading *r)
 {
-    return r->to->count >= r->bounds.count_max ||
+    return r->to->seen >= r->bounds.seen_max ||
            r->to->bytes >= r->bounds.bytes_max;
+}
+
+static bool is_wanted(struct reading *r, struct bytes key)
+{
+    r->to->seen++;
+    return r->bounds.keys == NULL || keys_contain(r->bounds.keys, key);
 }
 
 static void count_bytes(struct reading *r, const struct change *c)
@@ -105,6 +111,9 @@ static enum status read_row(struct reading *r, const struct row *row,
         if (!reader_ok(&keys) || key.size == 0) {
             return tree_corrupt(&r->s->view.trees[TREE_EVENTS], row->key,
                                 "a list of changes cannot be read", r->reterr);
+        }
+        if (!is_wanted(r, key)) {
+            continue;
         }
         struct change *c = add(r);
         c->key = key;
@@ -179,11 +188,14 @@ static void read_memtable(struct reading *r, const struct memtable *m)
         if (revision >= r->next && is_full(r)) {
             break;
         }
+        r->next = revision + 1;
+        if (!is_wanted(r, mv->key->key)) {
+            continue;
+        }
         struct change *c = add(r);
         c->key = mv->key->key;
         c->version = mv->v;
         count_bytes(r, c);
-        r->next = revision + 1;
     }
 }
 

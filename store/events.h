@@ -16,13 +16,15 @@ struct change {
 struct changes {
     struct change *list;
     size_t count, capacity;
+    size_t seen;    /* those of other keys included */
     uint64_t bytes; /* of keys and values */
 };
 
-/* How much one read may bring: it goes on past these bounds only to the end of
- * a revision. */
+/* How much one read may look at: it goes on past these bounds only to the end
+ * of a revision. */
 struct changes_bounds {
-    size_t count_max;
+    const struct kv_keys *keys; /* only changes of these; NULL: all */
+    size_t seen_max;
     uint64_t bytes_max;
 };
 

@@ -96,7 +96,7 @@ static struct version moved_version(const struct apply *a,
     v.version = 1;
     v.mtime_ns = apply_time_after(a, source->mtime_ns);
     if (target != NULL && target->mtime_ns >= v.mtime_ns) {
-        v.mtime_ns = target->mtime_ns + 1;
+        v.mtime_ns = apply_time_after(a, target->mtime_ns);
     }
     if (keep) {
         v.lease = target->lease;

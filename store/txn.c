@@ -103,8 +103,8 @@ static enum status run_op(struct apply *a, const struct path *path, size_t i,
     ret->type = op->type;
     switch (op->type) {
     case KV_OP_RANGE:
-        return range_run(a->s, &op->range, apply_newest(a), a->arena, true,
-                         &ret->range, a->reterr);
+        return range_run(a->s, &op->range, apply_newest(a), a->arena,
+                         !a->reads_only, &ret->range, a->reterr);
     case KV_OP_PUT:
         return change_put(a, &op->put, &ret->put.prev);
     case KV_OP_DELETE_RANGE:

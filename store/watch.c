@@ -6,11 +6,11 @@
 #include "store/events.h"
 #include "store/internal.h"
 
-/* One slice: so much history is read for one watcher, or handed to all that are
- * synced, before others have their turn. */
-#define SLICE_CHANGES  1024u
-#define SLICE_BYTES    ((uint64_t)8 << 20)
-#define SLICE_WATCHERS 16u /* that catch up in one delivery */
+/* One slice: so many changes are looked at for one watcher that catches up, or
+ * handed to all that are synced, before others have their turn. */
+#define SLICE_CHANGES  512u
+#define SLICE_BYTES    ((uint64_t)4 << 20)
+#define SLICE_WATCHERS 8u /* that catch up in one delivery */
 
 #define HASH_SEED UINT64_C(0x77617463686b6579)
 
@@ -329,7 +329,7 @@ static void deliver_synced(struct store *s, struct kv_header header)
     int64_t next = newest + 1;
     enum status st =
         changes_read(s, h->delivered + 1, newest,
-                     (struct changes_bounds){SLICE_CHANGES, SLICE_BYTES},
+                     (struct changes_bounds){NULL, SLICE_CHANGES, SLICE_BYTES},
                      &h->arena, &changes, &next, NULL);
     struct list touched;
     list_init(&touched);
@@ -357,20 +357,19 @@ static void catch_up(struct store *s, struct watcher *w,
     int64_t next = h->delivered + 1;
     enum status st = ST_COMPACTED;
     if (w->next_revision >= s->state.numbers.compact_revision) {
-        st = changes_read(s, w->next_revision, h->delivered,
-                          (struct changes_bounds){SLICE_CHANGES, SLICE_BYTES},
-                          &h->arena, &changes, &next, NULL);
+        st = changes_read(
+            s, w->next_revision, h->delivered,
+            (struct changes_bounds){&w->keys, SLICE_CHANGES, SLICE_BYTES},
+            &h->arena, &changes, &next, NULL);
     }
     struct list touched;
     list_init(&touched);
     for (size_t i = 0; i < changes.count && st == ST_OK; i++) {
         struct offer o = {
             .s = s, .change = &changes.list[i], .touched = &touched};
-        if (keys_contain(&w->keys, o.change->key)) {
-            st = event_of(o.change, &o.event, NULL);
-            if (st == ST_OK) {
-                offer_to(&o, w);
-            }
+        st = event_of(o.change, &o.event, NULL);
+        if (st == ST_OK) {
+            offer_to(&o, w);
         }
     }
     leave_place(h, w);
