@@ -172,7 +172,7 @@ def end_session(session, unhang=None):
                     pass
             time.sleep(0.02)
             try:
-                os.waitpid(-1, os.WNOHANG)
+                os.waitpid(session, os.WNOHANG)
             except ChildProcessError:
                 pass
         if unhang is not None and attempt == 0:
