@@ -43,6 +43,7 @@ struct fs_call {
     bool interrupted;
     enum status early; /* why it ends early; ST_OK: it does not */
     void (*next)(struct fs_call *c);
+    void (*after)(struct fs_call *c); /* of a step that several calls have */
     struct list waiting;
     struct kv_range range;
     struct kv_txn txn;

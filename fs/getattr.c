@@ -106,6 +106,20 @@ bool fs_getattr_of_handle(struct fs *fs, const struct fs_node *n,
     return true;
 }
 
+/* The handle may have been closed meanwhile: whatever the group has now. */
+static void caught_up(struct fs_call *c)
+{
+    struct stat attr;
+    if (fs_getattr_of_handle(c->fs, c->node, fs_asker_of(c->req).thread,
+                             &attr)) {
+        fs_reply_attr(c, &attr);
+    } else if (c->node->gone) {
+        fs_reply_errno(c, ESTALE);
+    } else {
+        fs_getattr_ask(c);
+    }
+}
+
 void fs_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
     (void)file; /* the kernel does not send it */
@@ -116,7 +130,10 @@ void fs_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
         return;
     }
     struct stat attr;
-    if (fs_getattr_of_handle(fs, n, fs_asker_of(req).thread, &attr)) {
+    const uint32_t thread = fs_asker_of(req).thread;
+    struct fs_handle *h = fs_handle_of_group(fs, n, thread);
+    const bool follows = h != NULL && fs_handle_is_behind(h);
+    if (!follows && fs_getattr_of_handle(fs, n, thread, &attr)) {
         (void)fuse_reply_attr(req, &attr, 0); /* not for others to see */
         return;
     }
@@ -125,9 +142,11 @@ void fs_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
         return;
     }
     fs_call_hold_node(c, n);
-    if (n->gone) {
+    if (follows) {
+        fs_handle_catch_up(c, h, caught_up);
+    } else if (n->gone) {
         fs_reply_errno(c, ESTALE);
-        return;
+    } else {
+        fs_getattr_ask(c);
     }
-    fs_getattr_ask(c);
 }

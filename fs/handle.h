@@ -69,6 +69,12 @@ static inline struct fs_handle *fs_handle_of(const struct fuse_file_info *file)
 
 /* What the handle reads now. */
 struct bytes fs_handle_content(const struct fs_handle *h);
+/* Whether it was read to its end, and there may be more by now. */
+bool fs_handle_is_behind(const struct fs_handle *h);
+/* Goes on to the current revision if that begins with what the handle pins,
+ * which is c->handle from then on. */
+void fs_handle_catch_up(struct fs_call *c, struct fs_handle *h,
+                        void (*next)(struct fs_call *c));
 /* Begins the draft, when it has not. */
 void fs_handle_edit(struct fs_handle *h);
 /* After an edit: the idle clock starts again, readers' sizes are mended. */

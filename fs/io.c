@@ -18,7 +18,7 @@ static struct bytes slice(struct bytes b, off_t offset, size_t size)
     return (struct bytes){rest.data, rest.size < size ? rest.size : size};
 }
 
-static void reply_slice(struct fs_call *c)
+static void read_on(struct fs_call *c)
 {
     struct fs_handle *h = c->handle;
     const struct bytes b = slice(fs_handle_content(h), c->offset, c->size);
@@ -26,37 +26,14 @@ static void reply_slice(struct fs_call *c)
     fs_reply_bytes(c, b);
 }
 
-/* Goes on to the current revision, if it begins with what was read. */
-static void caught_up(struct fs_call *c)
-{
-    struct fs_handle *h = c->handle;
-    const struct kv_range_result *r = &c->range.result;
-    if (fs_call_status(c) != ST_OK) {
-        fs_reply_status(c, fs_call_status(c));
-        return;
-    }
-    if (r->items_count > 0 && fs_ino_of(&r->items[0]) == h->node->ino &&
-        bytes_starts_with(r->items[0].value, payload_bytes(h->pinned)) &&
-        !h->draft.begun) {
-        payload_drop(h->pinned);
-        h->pinned = payload_copy_of(r->items[0].value);
-        h->pinned_revision = r->items[0].mod_revision;
-    }
-    reply_slice(c);
-}
-
 void fs_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
              struct fuse_file_info *file)
 {
     (void)id;
     struct fs_handle *h = fs_handle_of(file);
-    const struct fs_node *n = h->node;
     const struct bytes b = slice(fs_handle_content(h), offset, size);
-    const bool follows = b.size == 0 && size > 0 && h->at_end &&
-                         !h->draft.begun && !n->gone &&
-                         n->mod_revision > h->pinned_revision;
-    if (!follows) {
-        h->at_end = b.size == 0 && size > 0;
+    if (b.size > 0 || size == 0 || !fs_handle_is_behind(h)) {
+        h->at_end = h->at_end || (b.size == 0 && size > 0);
         /* or aborted: nothing more to do */
         (void)fuse_reply_buf(req, (const char *)b.data, b.size);
         return;
@@ -65,15 +42,9 @@ void fs_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
     if (c == NULL) {
         return;
     }
-    c->handle = h;
     c->offset = offset;
     c->size = size;
-    buf_clear(&c->target.key);
-    buf_append(&c->target.key, fs_node_key(n));
-    struct kv_range_spec *range = fs_call_range(c);
-    range->keys.key = buf_bytes(&c->target.key);
-    range->serializable = true; /* the change is known here already */
-    fs_call_ask(c, caught_up);
+    fs_handle_catch_up(c, h, read_on);
 }
 
 /* 0, or the errno for a handle that is to hold `end` bytes. */

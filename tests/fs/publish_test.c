@@ -59,12 +59,39 @@ TEST(read, followers_go_on)
     const struct rig_reply *reply =
         rig_call(&r, FUSE_READ, node, &in, sizeof in, NULL, 0);
     EXPECT_BYTES(((struct bytes){reply->body, reply->size}), bytes_of("two\n"));
+    /* fstat takes it along: tail looks there for how much to read. */
+    struct fuse_attr attr;
+    EXPECT_INT(
+        rig_call(&r, FUSE_READ, node,
+                 &(struct fuse_read_in){.fh = h, .offset = 8, .size = 100},
+                 sizeof in, NULL, 0)
+            ->size,
+        0);
+    (void)fake_put(&r.kv, "/k", "one\ntwo\n3\n");
+    rig_run(&r);
+    EXPECT_INT(rig_getattr(&r, node, &attr), 0);
+    EXPECT_INT(attr.size, 10);
+    EXPECT_TEXT(rig_read_text(&r, node, h), "one\ntwo\n3\n");
     (void)fake_put(&r.kv, "/k", "another and much longer value");
     rig_run(&r);
-    in.offset = 8;
+    in.offset = 10;
     EXPECT_INT(rig_call(&r, FUSE_READ, node, &in, sizeof in, NULL, 0)->size, 0);
     EXPECT_INT(rig_call(&r, FUSE_READ, node, &in, sizeof in, NULL, 0)->size, 0);
-    EXPECT_TEXT(rig_read_text(&r, node, h), "one\ntwo\n");
+    EXPECT_TEXT(rig_read_text(&r, node, h), "one\ntwo\n3\n");
+    /* Closed while an fstat was on its way. */
+    r.kv.hold = true;
+    const struct fuse_getattr_in stat_in = {.getattr_flags = 0};
+    (void)rig_ask(&r, FUSE_GETATTR, node, &stat_in, sizeof stat_in, NULL, 0);
+    rig_run(&r);
+    EXPECT(!rig_reply(&r)->there);
+    const struct fuse_release_in close_in = {.fh = h};
+    (void)rig_ask(&r, FUSE_RELEASE, node, &close_in, sizeof close_in, NULL, 0);
+    rig_run(&r);
+    EXPECT_INT(rig_reply(&r)->error, 0);
+    r.kv.hold = false;
+    rig_run(&r);
+    EXPECT_INT(rig_reply(&r)->error, 0);
+    EXPECT_INT(rig_open(&r, node, O_RDONLY, &h), 0);
     EXPECT_INT(rig_release(&r, node, h), 0);
     rig_end(&r);
 }
