@@ -89,8 +89,7 @@ static bool is_history(struct import_rows *r, const struct row *row)
     struct bytes key;
     int64_t revision;
     return record_read_history_key(row->key, &r->scratch, &key, &revision) &&
-           key.size > 0 && is_version(r->state, row, &v) &&
-           v.mod_revision == revision;
+           is_version(r->state, row, &v) && v.mod_revision == revision;
 }
 
 static bool is_event(const struct state *s, const struct row *row)

@@ -164,28 +164,19 @@ static enum status sync_names(const struct incoming *in, int directory,
     return st;
 }
 
-/* LMDB's old lock file goes first: whoever looks on at the old state holds it
- * open, and is not to speak with those who open the new one.  A missing one is
- * made by LMDB. */
+/* LMDB's lock file first: whoever looks on at the old state holds the old one
+ * open, and is not to speak with those who open the new state.  What a lock
+ * file says is of no account when nobody has it open. */
 static enum status swap(const struct incoming *in, int from, int to,
                         struct fault *reterr)
 {
-    if (unlinkat(to, "lock.mdb", 0) != 0 && errno != ENOENT) {
-        return fault_sys(reterr, errno,
-                         "cannot remove the old lock file in "
-                         "'%s'",
-                         in->store);
-    }
-    if (renameat(from, "data.mdb", to, "data.mdb") != 0) {
-        return fault_sys(reterr, errno,
-                         "cannot put the new state in its place in '%s'",
-                         in->store);
-    }
-    if (renameat(from, "lock.mdb", to, "lock.mdb") != 0 && errno != ENOENT) {
-        return fault_sys(reterr, errno,
-                         "cannot put LMDB's lock file in its "
-                         "place in '%s'",
-                         in->store);
+    static const char *const files[] = {"lock.mdb", "data.mdb"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (renameat(from, files[i], to, files[i]) != 0) {
+            return fault_sys(reterr, errno,
+                             "cannot put the new %s in its place in '%s'",
+                             files[i], in->store);
+        }
     }
     return sync_names(in, to, reterr);
 }

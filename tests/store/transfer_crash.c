@@ -77,12 +77,17 @@ static pid_t begin_child(struct rig *to, const struct buf *stream)
     return pid;
 }
 
-/* Notes what matters for the order: (W)rites, (S)yncs, (R)enames. */
+/* Notes what matters for the order: (W)rites, (S)yncs, (R)enames, and where a
+ * rename (r)eturns. */
 static void note(pid_t pid, struct buf *trace)
 {
     struct __ptrace_syscall_info info;
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0 ||
-        info.op != PTRACE_SYSCALL_INFO_ENTRY) {
+    must(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0);
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT && trace->size > 0 &&
+        trace->data[trace->size - 1] == 'R') {
+        buf_append_byte(trace, 'r');
+    }
+    if (info.op != PTRACE_SYSCALL_INFO_ENTRY) {
         return;
     }
     switch (info.entry.nr) {
@@ -139,11 +144,12 @@ static enum outcome run_child(struct rig *to, const struct buf *stream,
     return KILLED;
 }
 
-static unsigned renames(const struct buf *trace)
+/* The last rename is that of the state. */
+static unsigned count_of_mark(const struct buf *trace, char mark)
 {
     unsigned count = 0;
     for (size_t i = 0; i < trace->size; i++) {
-        count += trace->data[i] == 'R';
+        count += trace->data[i] == mark;
     }
     return count;
 }
@@ -166,10 +172,10 @@ TEST(transfer_crash, killed_anywhere_it_has_the_old_state_or_the_new_one)
         const uint32_t digest = start(&to);
         if (digest == old) {
             EXPECT_INT(outcome, KILLED);
-            EXPECT(renames(&trace) < 2); /* the first gives it the name */
+            EXPECT(count_of_mark(&trace, 'r') < 2);
             olds++;
         } else if (digest == fresh) {
-            EXPECT(renames(&trace) > 0);
+            EXPECT(count_of_mark(&trace, 'R') == 2);
             news++;
             rig_end(&to);
             transfer_rig_begin(&to);

@@ -22,7 +22,7 @@ struct craft {
     uint32_t records_count;
 
     /* Flaws of the whole. */
-    bool history_first;
+    bool history_first, events_last;
     bool wrong_number;
     bool more_state, more_end;
 };
@@ -215,7 +215,9 @@ static void write_all(struct craft *c)
     c->crc = crc32c(0, buf_bytes(&c->stream));
     write_state(c);
     for (unsigned i = 0; i < 4; i++) {
-        const unsigned db = c->history_first && i < 2 ? 1 - i : i;
+        const unsigned db = c->history_first && i < 2  ? 1 - i
+                            : c->events_last && i >= 2 ? 5 - i
+                                                       : i;
         if (c->rows[db].size > 0) {
             block(c, 2 + db, buf_bytes(&c->rows[db]));
         }
@@ -351,6 +353,13 @@ static void databases_out_of_order(struct craft *c)
 {
     good(c);
     c->history_first = true;
+}
+/* Its place was passed as empty. */
+static void database_too_late(struct craft *c)
+{
+    good(c);
+    c->events_last = true;
+    c->link[2] = 0;
 }
 static void long_number_zero(struct craft *c)
 {
@@ -505,6 +514,7 @@ static const struct {
     FAULTY(group_of_nothing),
     FAULTY(group_with_value),
     FAULTY(databases_out_of_order),
+    FAULTY(database_too_late),
     FAULTY(long_number_zero),
     FAULTY(long_number_last),
     FAULTY(long_no_zero_byte),

@@ -91,6 +91,7 @@ static void round_trip(uint64_t seed, unsigned steps, size_t block_bytes)
     EXPECT_INT(store_applied_index(to.store), store_durable_index(from.store));
     EXPECT_INT(store_applied_term(to.store), store_durable_term(from.store));
     EXPECT_INT(store_revision(to.store), store_revision(from.store));
+    EXPECT(!store_has_garbage(to.store)); /* what was swept stays swept */
     if (transfer_digest(&from) != transfer_digest(&to)) {
         fail_msg("seed %llu: the states differ", (unsigned long long)seed);
     }
