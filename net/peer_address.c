@@ -93,8 +93,13 @@ bool peer_address_is_numeric(const struct peer_address *address,
                              union peer_socket_address *ret)
 {
     const int port = (int)strtoul(address->port, NULL, 10);
-    return uv_ip4_addr(address->host, port, &ret->v4) == 0 ||
-           uv_ip6_addr(address->host, port, &ret->v6) == 0;
+    union peer_socket_address parsed; /* libuv writes on failure, too */
+    if (uv_ip4_addr(address->host, port, &parsed.v4) != 0 &&
+        uv_ip6_addr(address->host, port, &parsed.v6) != 0) {
+        return false;
+    }
+    *ret = parsed;
+    return true;
 }
 
 void peer_address_text(const struct sockaddr *address,

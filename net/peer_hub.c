@@ -207,8 +207,7 @@ enum status peer_hub_set(struct peer_hub *h, uint64_t id, const char *addresses,
     if (p != NULL) {
         p->addresses = parsed;
         for (size_t s = 0; s < PEER_STREAMS; s++) {
-            p->links[s].address_next = 0;
-            peer_link_hurry(&p->links[s]);
+            peer_link_readdress(&p->links[s]);
         }
         return ST_OK;
     }

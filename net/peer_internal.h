@@ -31,8 +31,9 @@ struct peer_link {
     enum link_state state;
     struct loop_timer *timer; /* what it is for follows from the state */
 
-    struct peer_lookup *lookup; /* LINK_RESOLVING */
+    struct peer_lookup *lookup; /* running; may outlive its attempt */
     struct peer_conn *conn;     /* from LINK_CONNECTING on */
+    /* What the last address stood for; kept for when names fail. */
     union peer_socket_address candidates[PEER_LOOKUP_MAX];
     size_t candidates_count, candidates_next;
     size_t address_next;                  /* of peer.addresses */
@@ -93,7 +94,8 @@ struct peer_hub {
     struct loop_hook hook;
     struct loop_post post; /* when the hook may have run already */
     bool posted;
-    bool in_event; /* a round of hooks is still to come in this turn */
+    size_t lookups; /* running for the links */
+    bool in_event;  /* a round of hooks is still to come in this turn */
     struct peer_hub_stats stats;
 };
 
@@ -108,6 +110,8 @@ void peer_say(struct peer_hub *h, enum peer_event what, uint64_t member,
 void peer_link_begin(struct peer_link *l, struct peer *peer,
                      enum peer_stream stream);
 void peer_link_end(struct peer_link *l);
+/* The peer lives elsewhere now. */
+void peer_link_readdress(struct peer_link *l);
 /* Its back-off ends now, if it is waiting. */
 void peer_link_hurry(struct peer_link *l);
 /* Frees the bytes in any case. */

@@ -10,6 +10,11 @@
  *               REJECT, closed, nonsense, or timer  -> WAITING
  *   UP          closed, nonsense, or silence        -> WAITING
  *
+ * A lookup cannot be stopped once it runs, and it blocks a thread that others
+ * need: one that takes too long is waited for again by the next attempt, and
+ * there are LOOKUPS_MAX at a time, whatever the number of peers.  When names
+ * cannot be looked up, the addresses of the last time are tried.
+ *
  * Every way to WAITING goes through fail(), which drops what is queued.  The
  * owner is never called from here but by peer_link_serve(), at the end of the
  * turn, so no call of the owner's comes back to it. */
@@ -19,6 +24,8 @@
 #include "base/must.h"
 #include "net/loop_internal.h"
 #include "net/peer_internal.h"
+
+#define LOOKUPS_MAX 2 /* of one hub */
 
 static const struct peer_conn_ops conn_ops;
 
@@ -67,8 +74,6 @@ static void add_sent(struct peer_link *l)
 
 static void drop_connection(struct peer_link *l)
 {
-    peer_lookup_cancel(l->lookup);
-    l->lookup = NULL;
     if (l->conn != NULL) {
         add_sent(l);
         peer_conn_close(l->conn);
@@ -144,20 +149,48 @@ static void connect_next(struct peer_link *l, const char *why)
     fail(l, PEER_EVENT_FAILED, "cannot reach", last.text);
 }
 
+static void lookup_over(struct peer_link *l)
+{
+    must(hub_of(l)->lookups > 0);
+    hub_of(l)->lookups--;
+    l->lookup = NULL;
+}
+
 static void looked_up(void *arg, const struct fault *fault,
                       const union peer_socket_address *list, size_t count)
 {
     struct peer_link *l = arg;
-    must(l->state == LINK_RESOLVING);
-    l->lookup = NULL;
-    if (fault != NULL) {
-        fail(l, PEER_EVENT_FAILED, "cannot reach", fault->text);
-        return;
+    lookup_over(l);
+    if (fault == NULL) {
+        must(count <= PEER_LOOKUP_MAX);
+        memcpy(l->candidates, list, count * sizeof list[0]);
+        l->candidates_count = count;
     }
-    must(count <= PEER_LOOKUP_MAX);
-    memcpy(l->candidates, list, count * sizeof list[0]);
-    l->candidates_count = count;
-    connect_next(l, "");
+    if (l->state != LINK_RESOLVING) {
+        return; /* it took too long */
+    }
+    l->candidates_next = 0;
+    connect_next(l, fault != NULL ? fault->text : "");
+}
+
+/* False: not now, without harm. */
+static bool look_up(struct peer_link *l, const struct peer_address *address,
+                    struct fault *reterr)
+{
+    struct peer_hub *h = hub_of(l);
+    if (l->lookup != NULL) {
+        return true; /* still that of an earlier attempt */
+    }
+    if (h->lookups >= LOOKUPS_MAX) {
+        peer_why(reterr, "too many other names are being looked up");
+        return false;
+    }
+    if (peer_lookup_start(h->loop, address, looked_up, l, &l->lookup, reterr) !=
+        ST_OK) {
+        return false;
+    }
+    h->lookups++;
+    return true;
 }
 
 static void attempt(struct peer_link *l)
@@ -169,19 +202,37 @@ static void attempt(struct peer_link *l)
     l->told = false;
     l->stats.attempts++;
     l->state = LINK_RESOLVING;
-    l->candidates_count = l->candidates_next = 0;
+    l->candidates_next = 0;
     l->address[0] = 0;
     struct fault fault;
     if (peer_address_is_numeric(address, &l->candidates[0])) {
         l->candidates_count = 1;
         connect_next(l, "");
-    } else if (peer_lookup_start(hub_of(l)->loop, address, looked_up, l,
-                                 &l->lookup, &fault) != ST_OK) {
-        fail(l, PEER_EVENT_FAILED, "cannot reach", fault.text);
+    } else if (!look_up(l, address, &fault)) {
+        connect_next(l, fault.text); /* to what was known, if anything */
     } else {
         loop_timer_at(l->timer,
                       peer_ms_from_now(5 * hub_of(l)->options.handshake_ms));
     }
+}
+
+static void cancel_lookup(struct peer_link *l)
+{
+    if (l->lookup != NULL) {
+        peer_lookup_cancel(l->lookup);
+        lookup_over(l);
+    }
+}
+
+void peer_link_readdress(struct peer_link *l)
+{
+    cancel_lookup(l);
+    l->address_next = 0;
+    l->candidates_count = 0;
+    if (l->state == LINK_RESOLVING) {
+        fail(l, PEER_EVENT_FAILED, "cannot reach", "the address changed");
+    }
+    peer_link_hurry(l);
 }
 
 void peer_link_hurry(struct peer_link *l)
@@ -387,6 +438,7 @@ void peer_link_end(struct peer_link *l)
 {
     list_remove(&l->dirty);
     loop_timer_free(l->timer);
+    cancel_lookup(l);
     drop_connection(l);
     peer_queue_clear(&l->waiting);
 }

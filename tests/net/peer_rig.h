@@ -35,7 +35,8 @@ struct member {
     uint64_t id;
     uint16_t port;
     char trace[4096];
-    bool quiet; /* counts messages only */
+    bool quiet;       /* counts messages only */
+    bool no_failures; /* leaves attempts that failed out of the trace */
     size_t messages[PEER_STREAMS];
     struct fault denies; /* text: what may_join says */
     char claimed[PEER_ADDRESSES_SIZE_MAX + 1];
@@ -171,7 +172,8 @@ static inline void member_event(void *arg, enum peer_event what, uint64_t from,
     static const char *const names[] = {"failed",    "rejected", "refused",
                                         "malformed", "accepted", "closed"};
     struct member *m = arg;
-    if (what == PEER_EVENT_ACCEPTED) {
+    if (what == PEER_EVENT_ACCEPTED ||
+        (what <= PEER_EVENT_REJECTED && m->no_failures)) {
         return; /* the order among two streams is chance */
     }
     const char *text = strstr(why->text, ": ");
