@@ -17,7 +17,7 @@ void store_options_default(struct store_options *ret)
     *ret = (struct store_options){
         .map_size = UINT64_C(1) << 40,
         .quota_bytes = UINT64_C(2) << 30,
-        .memtable_bytes_max = UINT64_C(6) << 20,
+        .memtable_bytes_max = UINT64_C(5) << 20,
         .txn_ops_max = 128,
         .request_bytes_max = UINT64_C(1536) << 10,
     };

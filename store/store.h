@@ -33,8 +33,8 @@ struct store_options {
     uint64_t quota_bytes; /* 2 GiB by default; 0: that default */
     uint64_t
         memtable_bytes_max;     /* the active one wants to be flushed at this
-                                   size; 6 MiB by default (a flush of random
-                                   keys makes LMDB hold about ten times that) */
+                                   size; 5 MiB by default (a flush of random
+                                   keys makes LMDB hold some fifteen times that) */
     uint32_t txn_ops_max;       /* 128 */
     uint64_t request_bytes_max; /* 1.5 MiB */
 };
