@@ -142,9 +142,9 @@ def tail_F_follows_a_file_written_on_the_other_mount(tree):
             os.close(fd)
         lines = b"first\n" + b"".join(b"line %d\n" % n for n in range(5))
         tap.wait_until(lambda: calls.read(out) == lines, 8, "five lines appended on A in tail's output")
-        calls.put(a + "/log.new", b"rotated\n")
-        os.rename(a + "/log.new", a + "/log")
-        tap.wait_until(lambda: calls.read(out).endswith(b"rotated\n"), 8, "the line of the file renamed over it")
+        os.rename(a + "/log", a + "/log.1")  # as logrotate does
+        calls.put(a + "/log", b"rotated\n")
+        tap.wait_until(lambda: calls.read(out).endswith(b"rotated\n"), 10, "the line of the new log")
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait(10)
