@@ -4,16 +4,20 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/codec.h"
+#include "base/crc32c.h"
 #include "base/must.h"
 
 /* A new file system's own directory is nobody's data. */
-static const char *const ours[] = {".", "..", "wal", "store", "lost+found"};
+static const char *const ours[] = {".",     "..",         "wal",
+                                   "store", "installing", "lost+found"};
 
 static bool is_ours(const char *name)
 {
@@ -54,7 +58,8 @@ static enum status refuse_strangers(const char *path, struct fault *reterr)
 enum status data_dir_open(const char *path, struct data_dir *ret,
                           struct fault *reterr)
 {
-    if (path[0] == '\0' || strlen(path) + sizeof "/store" > DATA_DIR_PATH_MAX) {
+    if (path[0] == '\0' ||
+        strlen(path) + sizeof "/installing" > DATA_DIR_PATH_MAX) {
         return fault_set(reterr, ST_INVALID,
                          "cannot use the data directory '%s': its path is %s",
                          path, path[0] == '\0' ? "empty" : "too long");
@@ -69,5 +74,76 @@ enum status data_dir_open(const char *path, struct data_dir *ret,
     }
     (void)snprintf(ret->wal, sizeof ret->wal, "%s/wal", path);
     (void)snprintf(ret->store, sizeof ret->store, "%s/store", path);
+    (void)snprintf(ret->installing, sizeof ret->installing, "%s/installing",
+                   path);
+    (void)snprintf(ret->path, sizeof ret->path, "%s", path);
+    return ST_OK;
+}
+
+/* --- the mark: index, term, CRC-32C --- */
+
+#define MARK_SIZE 20
+
+static enum status sync_names(const struct data_dir *d, struct fault *reterr)
+{
+    const int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return fault_sys(reterr, errno, "cannot open '%s'", d->path);
+    }
+    const int error = fsync(fd) == 0 ? 0 : errno;
+    (void)close(fd);
+    return error == 0 ? ST_OK
+                      : fault_sys(reterr, error, "cannot sync '%s'", d->path);
+}
+
+enum status data_dir_mark(const struct data_dir *d, uint64_t index,
+                          uint64_t term, struct fault *reterr)
+{
+    uint8_t mark[MARK_SIZE];
+    put_u64(mark, index);
+    put_u64(mark + 8, term);
+    put_u32(mark + 16, crc32c(0, (struct bytes){mark, 16}));
+    const int fd =
+        open(d->installing, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return fault_sys(reterr, errno, "cannot make '%s'", d->installing);
+    }
+    int error = 0;
+    errno = EIO; /* of a short write */
+    if (write(fd, mark, sizeof mark) != sizeof mark || fsync(fd) != 0) {
+        error = errno;
+    }
+    (void)close(fd);
+    return error == 0
+               ? sync_names(d, reterr)
+               : fault_sys(reterr, error, "cannot write '%s'", d->installing);
+}
+
+enum status data_dir_unmark(const struct data_dir *d, struct fault *reterr)
+{
+    if (unlink(d->installing) != 0 && errno != ENOENT) {
+        return fault_sys(reterr, errno, "cannot remove '%s'", d->installing);
+    }
+    return sync_names(d, reterr);
+}
+
+enum status data_dir_marked(const struct data_dir *d, uint64_t *ret_index,
+                            uint64_t *ret_term, struct fault *reterr)
+{
+    uint8_t mark[MARK_SIZE];
+    const int fd = open(d->installing, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return fault_sys(reterr, errno, "cannot open '%s'", d->installing);
+    }
+    const ssize_t size = read(fd, mark, sizeof mark);
+    (void)close(fd);
+    /* A mark that is not whole was never relied upon. */
+    if (size != sizeof mark ||
+        get_u32(mark + 16) != crc32c(0, (struct bytes){mark, 16})) {
+        return fault_set(reterr, ST_NOT_FOUND, "'%s' is not whole",
+                         d->installing);
+    }
+    *ret_index = get_u64(mark);
+    *ret_term = get_u64(mark + 8);
     return ST_OK;
 }

@@ -11,7 +11,6 @@
 #include "node/node.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/disk.h"
@@ -63,37 +62,6 @@ static void unreserve(void *arg, uint64_t bytes)
     wal_unreserve(n->wal, bytes);
 }
 
-static void send_message(void *arg, struct raft_message *take)
-{
-    struct node *n = arg;
-    if (n->peers != NULL) {
-        peers_send(n->peers, take);
-    } else {
-        raft_message_fini(take); /* stopping */
-    }
-}
-
-static void receive(void *arg, const struct raft_message *m)
-{
-    struct node *n = arg;
-    struct fault fault;
-    if (n->broken) {
-        return;
-    }
-    const enum status st = replica_receive(n->replica, m, &fault);
-    if (st != ST_OK) {
-        node_fail(n, st, &fault);
-    }
-}
-
-static void lost_touch(void *arg, uint64_t member)
-{
-    struct node *n = arg;
-    if (!n->broken) {
-        replica_unreachable(n->replica, member);
-    }
-}
-
 static int64_t now_ns(void *arg)
 {
     (void)arg;
@@ -127,7 +95,11 @@ static bool turn(void *arg)
         node_fail(n, st, &fault);
         return false;
     }
+    node_links_turn(n);
     more |= node_save(n);
+    if (n->broken) {
+        return false;
+    }
     node_flush(n, false);
     if (!n->was_ready && replica_is_ready(n->replica)) {
         n->was_ready = true;
@@ -159,22 +131,24 @@ static void tick(void *arg)
         return;
     }
     replica_tick(n->replica);
+    node_links_tick(n);
     loop_timer_at(n->tick, loop_now_ns() + n->heartbeat_ns);
 }
 
 /* --- starting and stopping --- */
 
 static enum status open_store(struct node *n, const struct node_options *o,
-                              const char *path, struct fault *reterr)
+                              struct fault *reterr)
 {
-    struct store_options so;
-    store_options_default(&so);
-    so.txn_ops_max = o->txn_ops_max;
-    so.request_bytes_max = o->request_bytes_max;
+    struct store_options *so = &n->store_options;
+    store_options_default(so);
+    so->txn_ops_max = o->txn_ops_max;
+    so->request_bytes_max = o->request_bytes_max;
     if (o->quota_bytes > 0) {
-        so.quota_bytes = o->quota_bytes;
+        so->quota_bytes = o->quota_bytes;
     }
-    return store_open(path, &so, &n->store, reterr);
+    const enum status st = store_import_discard(n->dir.store, reterr);
+    return st == ST_OK ? store_open(n->dir.store, so, &n->store, reterr) : st;
 }
 
 /* The data directory decides who this member is; the options only when it is
@@ -216,13 +190,6 @@ static void note_name(void *arg, const char *name)
     *(bool *)arg = true;
 }
 
-static uint64_t random_seed(void)
-{
-    uint64_t seed = 0;
-    must(getrandom(&seed, sizeof seed, 0) == sizeof seed);
-    return seed;
-}
-
 static enum status open_log(struct node *n, const struct node_options *o,
                             const struct identity *id, struct disk *disk,
                             struct fault *reterr)
@@ -233,7 +200,7 @@ static enum status open_log(struct node *n, const struct node_options *o,
         .first_conf = {.voters = id->voters, .voters_count = id->voters_count},
         .election_ticks = (uint32_t)(o->election_ms / o->heartbeat_ms),
         .heartbeat_ticks = 1,
-        .seed = random_seed(),
+        .seed = node_random_seed(),
         .calls_max = o->proposals_max,
         .timeout_ms = 5000 + 2 * o->election_ms, /* etcd's ReqTimeout */
         .request_bytes_max = o->request_bytes_max,
@@ -241,7 +208,7 @@ static enum status open_log(struct node *n, const struct node_options *o,
         .log_keep_bytes = 64 * 1024 * 1024,
         .reserve = reserve,
         .unreserve = unreserve,
-        .send = send_message,
+        .send = node_send,
         .now_ns = now_ns,
         .host = n,
     };
@@ -259,7 +226,8 @@ static enum status open_log(struct node *n, const struct node_options *o,
     if (recovery.torn) {
         log_warn("the log's unsynced end was cut: %s", recovery.torn_text);
     }
-    return replica_begin(n->replica, &recovery, reterr);
+    st = node_finish_install(n, reterr);
+    return st == ST_OK ? replica_begin(n->replica, &recovery, reterr) : st;
 }
 
 static enum status start_threads(struct node *n, struct fault *reterr)
@@ -271,37 +239,14 @@ static enum status start_threads(struct node *n, struct fault *reterr)
                : st;
 }
 
-/* A cluster of one has nobody to listen to. */
-static enum status start_peers(struct node *n, const struct node_options *o,
-                               const struct identity *id, struct fault *reterr)
-{
-    if (id->voters_count == 1) {
-        return ST_OK;
-    }
-    char listen[IDENTITY_ADDRESSES_MAX];
-    const enum status st =
-        identity_strip_urls(o->listen_peer_urls, listen, sizeof listen, reterr);
-    if (st != ST_OK) {
-        return st;
-    }
-    const struct peers_options po = {.identity = id,
-                                     .listen = listen,
-                                     .seed = random_seed(),
-                                     .receive = receive,
-                                     .lost_touch = lost_touch,
-                                     .arg = n};
-    return peers_new(n->loop, &po, &n->peers, reterr);
-}
-
 /* The log's lock guards the whole directory: it comes first. */
 static enum status open_data(struct node *n, const struct node_options *o,
                              const struct identity *id, struct fault *reterr)
 {
-    struct data_dir dir;
     struct disk *disk;
-    enum status st = data_dir_open(o->data_dir, &dir, reterr);
+    enum status st = data_dir_open(o->data_dir, &n->dir, reterr);
     if (st == ST_OK) {
-        st = disk_open(dir.wal, &disk, reterr);
+        st = disk_open(n->dir.wal, &disk, reterr);
     }
     if (st != ST_OK) {
         return st;
@@ -310,11 +255,11 @@ static enum status open_data(struct node *n, const struct node_options *o,
     bool has_log = false;
     st = disk->ops->list(disk, note_name, &has_log, reterr);
     if (st == ST_OK) {
-        st = open_store(n, o, dir.store, reterr);
+        st = open_store(n, o, reterr);
     }
     if (st == ST_OK) {
         store_identity(n->store, &stored);
-        st = check_identity(id, &stored, has_log, dir.wal, reterr);
+        st = check_identity(id, &stored, has_log, n->dir.wal, reterr);
     }
     if (st != ST_OK) {
         disk->ops->free(disk);
@@ -342,7 +287,7 @@ static enum status open_all(struct node *n, const struct node_options *o,
         st = start_threads(n, reterr);
     }
     if (st == ST_OK) {
-        st = start_peers(n, o, id, reterr);
+        st = node_start_links(n, o, id, reterr);
     }
     free(id);
     return st;
@@ -350,7 +295,7 @@ static enum status open_all(struct node *n, const struct node_options *o,
 
 static void free_all(struct node *n)
 {
-    peers_free(n->peers);
+    node_free_links(n);
     worker_free(n->wal_worker);
     worker_free(n->store_worker);
     node_save_fini(n);
@@ -403,8 +348,7 @@ void node_stop(struct node *n)
     loop_timer_free(n->tick);
     loop_timer_free(n->wake);
     replica_stop(n->replica);
-    peers_free(n->peers);
-    n->peers = NULL;
+    node_free_links(n);
     node_flush_finish(n);
     free_all(n);
 }

@@ -2,9 +2,11 @@
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
 
+#include "node/data_dir.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "node/replica.h"
+#include "node/transfer.h"
 #include "node/worker.h"
 
 /* Everything saved since the last sync, on its way to the disk together. */
@@ -15,7 +17,7 @@ struct save_job {
     size_t count, capacity;
     struct raft_hard_state hard_state; /* the newest */
     bool hard_state_waits;             /* to be written with the next entries */
-    bool trim; /* after the sync, forget up to: */
+    bool trim;                         /* after the sync, forget up to: */
     uint64_t trim_index, trim_term;
     bool tends; /* nothing to save: goes on making the next segment */
     enum status status;
@@ -37,10 +39,15 @@ struct node {
     struct loop_timer *wake; /* a call's deadline */
     int64_t heartbeat_ns, wake_at;
 
+    struct data_dir dir;
+    struct store_options store_options;
     struct store *store;
     struct wal *wal;
     struct replica *replica;
-    struct peers *peers; /* NULL in a cluster of one */
+    struct peers *peers; /* NULL in a cluster of one, as these: */
+    struct sender *sender;
+    struct receiver *receiver;
+    uint64_t state_refused; /* member to report; RAFT_NONE: none */
     struct worker *wal_worker, *store_worker;
     struct save_job save;
     struct wal_stats wal_stats;
@@ -59,10 +66,32 @@ struct node {
  * told, once. */
 void node_fail(struct node *n, enum status why, const struct fault *fault);
 
+/* Writes one save; on whichever thread has the log. */
+enum status save_append(struct save_job *j,
+                        const struct raft_message *m) MUST_USE;
+
 /* save.c: sends the replica's saves to the log.  True when they were made
  * durable at once, by the loop itself. */
 bool node_save(struct node *n);
 void node_save_fini(struct node *n);
+
+/* links.c */
+uint64_t node_random_seed(void);
+enum status node_start_links(struct node *n, const struct node_options *o,
+                             const struct identity *id,
+                             struct fault *reterr) MUST_USE;
+void node_free_links(struct node *n);
+/* Of struct replica_options; arg is the node. */
+void node_send(void *arg, struct raft_message *take);
+void node_links_turn(struct node *n); /* after the replica's */
+void node_links_tick(struct node *n);
+
+/* install.c: puts the state that a save with a snapshot speaks of in place.
+ * False when something still uses the old one: asked again. */
+bool node_install(struct node *n);
+/* At start, between opening the log and using it: ends an installation that a
+ * crash interrupted. */
+enum status node_finish_install(struct node *n, struct fault *reterr) MUST_USE;
 
 /* flush.c: begins a flush when one is wanted and none is under way. */
 void node_flush(struct node *n, bool all);

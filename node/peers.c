@@ -20,9 +20,12 @@ static void on_message(void *arg, uint64_t from, enum peer_stream stream,
                        struct bytes frame)
 {
     struct peers *p = arg;
-    (void)stream;
     struct raft_message m;
     struct fault fault;
+    if (stream == PEER_BULK) {
+        p->options.bulk(p->options.arg, from, frame);
+        return;
+    }
     if (raft_codec_decode(frame, &m, &fault) != ST_OK) {
         log_warn("a message of member %llx is dropped: %s",
                  (unsigned long long)from, fault.text);
@@ -37,25 +40,38 @@ static void on_message(void *arg, uint64_t from, enum peer_stream stream,
 static void on_unreachable(void *arg, uint64_t to, enum peer_stream stream)
 {
     struct peers *p = arg;
-    (void)stream;
-    p->options.lost_touch(p->options.arg, to);
+    if (stream == PEER_MESSAGES) {
+        p->options.lost_touch(p->options.arg, to);
+    }
+}
+
+static void on_drained(void *arg, uint64_t to, enum peer_stream stream)
+{
+    struct peers *p = arg;
+    if (stream == PEER_BULK) {
+        p->options.bulk_ready(p->options.arg, to);
+    }
 }
 
 static void on_connected(void *arg, uint64_t to, enum peer_stream stream)
 {
-    (void)arg;
+    struct peers *p = arg;
     if (stream == PEER_MESSAGES) {
         log_info("connected to member %llx", (unsigned long long)to);
+    } else {
+        p->options.bulk_ready(p->options.arg, to);
     }
 }
 
 static void on_lost(void *arg, uint64_t to, enum peer_stream stream,
                     const struct fault *why)
 {
-    (void)arg;
+    struct peers *p = arg;
     if (stream == PEER_MESSAGES) {
         log_warn("lost the connection to member %llx: %s",
                  (unsigned long long)to, why->text);
+    } else {
+        p->options.bulk_lost(p->options.arg, to);
     }
 }
 
@@ -121,6 +137,7 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
         .on_connected = on_connected,
         .on_lost = on_lost,
         .on_unreachable = on_unreachable,
+        .on_drained = on_drained,
         .on_event = on_event,
     };
     struct peers *p = xcalloc(1, sizeof *p);
@@ -167,4 +184,9 @@ void peers_send(struct peers *p, struct raft_message *take)
     }
     /* Dropped: the hub has said so through on_unreachable. */
     (void)peer_hub_send_take(p->hub, to, PEER_MESSAGES, &frame);
+}
+
+bool peers_send_bulk(struct peers *p, uint64_t to, struct buf *take)
+{
+    return peer_hub_send_take(p->hub, to, PEER_BULK, take);
 }

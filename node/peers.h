@@ -7,6 +7,7 @@
 #ifndef NODE_PEERS_H
 #define NODE_PEERS_H
 
+#include "base/buf.h"
 #include "net/loop.h"
 #include "node/identity.h"
 #include "raft/message.h"
@@ -20,6 +21,11 @@ struct peers_options {
     /* A message from a peer; borrowed for the call. */
     void (*receive)(void *arg, const struct raft_message *m);
     void (*lost_touch)(void *arg, uint64_t member);
+    /* Bulk frames (node/transfer.h): one that came, borrowed; the stream to a
+     * member was lost; it has room again. */
+    void (*bulk)(void *arg, uint64_t from, struct bytes frame);
+    void (*bulk_lost)(void *arg, uint64_t member);
+    void (*bulk_ready)(void *arg, uint64_t member);
     void *arg;
 };
 
@@ -31,5 +37,7 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
 void peers_free(struct peers *p);
 
 void peers_send(struct peers *p, struct raft_message *take);
+/* False: dropped. The buffer is left empty. */
+bool peers_send_bulk(struct peers *p, uint64_t to, struct buf *take);
 
 #endif

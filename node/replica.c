@@ -135,6 +135,21 @@ bool replica_has_save(const struct replica *r)
     return r->saves_count > 0;
 }
 
+bool replica_next_save_is_snapshot(const struct replica *r)
+{
+    return r->saves_count > 0 && r->saves[0].snapshot != NULL;
+}
+
+bool replica_snapshot_waits(const struct replica *r)
+{
+    for (size_t i = 0; i < r->saves_count; i++) {
+        if (r->saves[i].snapshot != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool replica_take_save(struct replica *r, struct raft_message *to)
 {
     if (r->saves_count == 0) {
@@ -169,8 +184,15 @@ static enum status deliver_responses(struct replica *r, struct raft_message *m,
 enum status replica_saved(struct replica *r, struct raft_message *done,
                           struct fault *reterr)
 {
-    enum status st = raft_memory_storage_append(r->log, done->entries.list,
-                                                done->entries.count);
+    enum status st = ST_OK;
+    if (done->snapshot != NULL) {
+        must(store_applied_index(r->store) == done->snapshot->index);
+        st = raft_memory_storage_apply_snapshot(r->log, done->snapshot);
+        must(st == ST_OK); /* raft takes only newer ones */
+        r->trimmed_index = done->snapshot->index;
+    }
+    st = raft_memory_storage_append(r->log, done->entries.list,
+                                    done->entries.count);
     must(st == ST_OK); /* raft hands out consecutive entries */
     st = deliver_responses(r, done, reterr);
     raft_message_fini(done);
@@ -259,6 +281,26 @@ struct store_flush *replica_flush_begin(struct replica *r, bool all)
 void replica_set_disk_full(struct replica *r, bool full)
 {
     r->disk_full = full;
+}
+
+void replica_release_store(struct replica *r)
+{
+    store_results_clear(r->results);
+    r->watches = store_take_watches(r->store);
+    r->store = NULL;
+}
+
+void replica_adopt_store(struct replica *r, struct store *store)
+{
+    must(r->store == NULL && r->watches != NULL);
+    r->store = store;
+    store_give_watches(store, r->watches);
+    r->watches = NULL;
+}
+
+void replica_report_snapshot(struct replica *r, uint64_t member, bool ok)
+{
+    raft_report_snapshot(r->raft, member, ok);
 }
 
 bool replica_trim_point(struct replica *r, uint64_t *ret_index,

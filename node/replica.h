@@ -63,6 +63,9 @@ void replica_free(struct replica *r);
 
 /* What wal_open() finds goes here, entry by entry; r is a struct replica. */
 void replica_recover_entry(void *r, const struct raft_entry *e);
+/* The log found belongs to before the state in the store: an installation was
+ * interrupted. Forgets what was found; the log starts at (index, term). */
+void replica_recover_at(struct replica *r, uint64_t index, uint64_t term);
 /* Then this, once.
  *   ST_CORRUPT  log and store contradict each other                          */
 enum status replica_begin(struct replica *r,
@@ -96,6 +99,9 @@ int64_t replica_next_deadline(const struct replica *r);
  * moved to *to and comes back with replica_saved(). */
 bool replica_take_save(struct replica *r, struct raft_message *to);
 bool replica_has_save(const struct replica *r);
+/* True when the next one carries a snapshot; and when any does. */
+bool replica_next_save_is_snapshot(const struct replica *r);
+bool replica_snapshot_waits(const struct replica *r);
 enum status replica_saved(struct replica *r, struct raft_message *done,
                           struct fault *reterr) MUST_USE;
 
@@ -105,6 +111,17 @@ struct store_flush *replica_flush_begin(struct replica *r, bool all);
 /* The disk had no room for a flush, or has again: while set, writes are
  * refused with ST_NO_SPACE once the memtables are full. */
 void replica_set_disk_full(struct replica *r, bool full);
+/* A save that carries a snapshot: before replica_saved() the host puts the
+ * state of exactly that index in place.  In between the replica has no store
+ * and nothing of it may be called. */
+void replica_release_store(struct replica *r); /* it can be closed now */
+void replica_adopt_store(struct replica *r, struct store *store);
+/* While a state is on its way to a follower, entries above its index are kept
+ * in memory; 0: none is. */
+void replica_pin_log(struct replica *r, uint64_t index);
+/* What became of the state that a RAFT_MSG_SNAPSHOT asked to send. */
+void replica_report_snapshot(struct replica *r, uint64_t member, bool ok);
+
 /* The log on disk may be trimmed up to here: true when that moved. */
 bool replica_trim_point(struct replica *r, uint64_t *ret_index,
                         uint64_t *ret_term);

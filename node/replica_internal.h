@@ -39,7 +39,9 @@ struct replica {
     uint64_t before_index, before_term; /* the entry before the first */
 
     uint64_t trimmed_index;
-    uint64_t ready_index; /* committed when a leader was first known */
+    uint64_t log_pin;              /* 0: none */
+    struct store_watches *watches; /* while there is no store */
+    uint64_t ready_index;          /* committed when a leader was first known */
     bool leader_was_known;
     bool disk_full;
     bool submitted; /* a call, since the turn began */

@@ -4,7 +4,7 @@
 #include "base/must.h"
 #include "node/replica_internal.h"
 
-#define LOG_SLACK_ENTRIES 1024 /* compact in such steps */
+#define LOG_SLACK_ENTRIES 64 /* compact in such steps at least */
 
 /* How many applied entries are kept for slow followers. */
 uint64_t replica_entries_kept(const struct replica *r)
@@ -43,6 +43,15 @@ void replica_recover_entry(void *arg, const struct raft_entry *e)
             return;
         }
     }
+}
+
+void replica_recover_at(struct replica *r, uint64_t index, uint64_t term)
+{
+    must(r->raft == NULL);
+    raft_entries_fini(&r->recovered);
+    r->recovered_first = 0;
+    r->before_index = index;
+    r->before_term = term;
 }
 
 /* The log must reach at least as far as the store, with the same entry there:
@@ -123,12 +132,26 @@ void replica_compact_log(struct replica *r)
             ? 0
             : replica_entries_kept(r);
     const uint64_t applied = store_applied_index(r->store);
+    uint64_t until = applied > keep ? applied - keep : 0;
+    if (r->options.first_conf.voters_count > 1) {
+        /* A follower that needs the state gets the durable one, and then the
+         * entries behind it. */
+        until = until < store_durable_index(r->store)
+                    ? until
+                    : store_durable_index(r->store);
+        until = r->log_pin > 0 && r->log_pin < until ? r->log_pin : until;
+    }
     const uint64_t first = raft_memory_storage_first_index(r->log);
-    if (applied < first + keep + LOG_SLACK_ENTRIES) {
+    if (until < first + keep / 4 + LOG_SLACK_ENTRIES) {
         return;
     }
-    const enum status st = raft_memory_storage_compact(r->log, applied - keep);
+    const enum status st = raft_memory_storage_compact(r->log, until);
     must(st == ST_OK); /* applied entries are in the log */
+}
+
+void replica_pin_log(struct replica *r, uint64_t index)
+{
+    r->log_pin = index;
 }
 
 /* --- as raft sees it --- */
@@ -173,13 +196,19 @@ static uint64_t last_index(struct raft_storage *s)
     return m->ops->last_index(m);
 }
 
-/* The state itself cannot be sent yet: a follower that needs more than the
- * entries kept for it waits. */
+/* The snapshot is the durable state; the host sends what is durable when it
+ * begins, which may be later. */
 static enum status snapshot(struct raft_storage *s, struct raft_snapshot **ret)
 {
-    (void)s;
-    (void)ret;
-    return ST_BUSY;
+    const struct replica *r = container_of(s, struct replica, storage);
+    const uint64_t index = store_durable_index(r->store);
+    if (index == 0 || index + 1 < raft_memory_storage_first_index(r->log)) {
+        return ST_BUSY; /* a flush is needed first: asked again later */
+    }
+    struct raft_conf_state conf;
+    raft_conf(r->raft, &conf);
+    *ret = raft_snapshot_new(index, store_durable_term(r->store), &conf, NULL);
+    return ST_OK;
 }
 
 const struct raft_storage_ops replica_log_ops = {

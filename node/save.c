@@ -17,7 +17,7 @@
 
 /* The commit index alone is a hint that a restart can do without: it waits for
  * the next entries, and costs no write of its own. */
-static enum status append(struct save_job *j, const struct raft_message *m)
+enum status save_append(struct save_job *j, const struct raft_message *m)
 {
     if (m->term != 0) {
         j->hard_state = (struct raft_hard_state){
@@ -58,7 +58,7 @@ static void carry_out(struct worker_job *job)
     bool must_sync = false;
     j->status = ST_OK;
     for (size_t i = 0; i < j->count && j->status == ST_OK; i++) {
-        j->status = append(j, &j->messages[i]);
+        j->status = save_append(j, &j->messages[i]);
         must_sync |= j->messages[i].responses_count > 0;
     }
     if (j->status == ST_OK && must_sync) {
@@ -95,7 +95,8 @@ static void saved(struct worker_job *job)
 static void gather(struct node *n)
 {
     struct save_job *j = &n->save;
-    while (replica_has_save(n->replica)) {
+    while (replica_has_save(n->replica) &&
+           !replica_next_save_is_snapshot(n->replica)) {
         if (j->count == j->capacity) {
             j->capacity = j->capacity > 0 ? 2 * j->capacity : 8;
             j->messages =
@@ -120,9 +121,12 @@ bool node_save(struct node *n)
     if (worker_is_busy(n->wal_worker)) {
         return false;
     }
-    gather(n);
     struct save_job *j = &n->save;
     j->wal = n->wal;
+    if (replica_next_save_is_snapshot(n->replica)) {
+        return node_install(n);
+    }
+    gather(n);
     j->job = (struct worker_job){.run = carry_out, .done = saved};
     j->tends = j->count == 0 && !j->trim;
     if (j->tends) {

@@ -173,6 +173,13 @@ bool store_has_garbage(const struct store *s);
  * only, so that the node can answer the write first (kv.h rule 4). */
 void store_watch(struct store *s, struct kv_watch *w);
 void store_unwatch(struct store *s, struct kv_watch *w);
+/* When the state is replaced by a later one in another store: every watch goes
+ * on there from the revision after the last it was given, out of the history,
+ * or ends with ST_COMPACTED.  In between no store_unwatch(), and not from inside
+ * a delivery. */
+struct store_watches;
+struct store_watches *store_take_watches(struct store *s);
+void store_give_watches(struct store *s, struct store_watches *take);
 /* Hands out the events of applied commands, and for watches that start in the
  * past a bounded slice of history. True when there is more to do.  Callbacks
  * may watch, unwatch and free their own watch, but not deliver. */

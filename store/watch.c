@@ -163,6 +163,49 @@ void store_unwatch(struct store *s, struct kv_watch *watch)
     }
 }
 
+struct store_watches {
+    struct list catching; /* each wants next_revision first */
+    struct list ended;
+};
+
+static void detach(struct store_watches *to, struct watcher *w,
+                   int64_t next_revision)
+{
+    w->next_revision = next_revision;
+    w->place = PLACE_CATCHING;
+    list_push(&to->catching, &w->link);
+}
+
+struct store_watches *store_take_watches(struct store *s)
+{
+    struct hub *h = &s->hub;
+    struct store_watches *all = xmalloc(sizeof *all);
+    must(!h->delivering);
+    list_init(&all->catching);
+    list_init(&all->ended);
+    struct hmap_node *node;
+    while ((node = hmap_any(&h->single)) != NULL) {
+        struct watcher *w = container_of(node, struct watcher, node);
+        leave_place(h, w);
+        detach(all, w, h->delivered + 1);
+    }
+    struct list *link;
+    while ((link = list_pop(&h->ranges)) != NULL) {
+        detach(all, container_of(link, struct watcher, link), h->delivered + 1);
+    }
+    list_splice(&all->catching, &h->catching);
+    list_splice(&all->ended, &h->ended);
+    return all;
+}
+
+void store_give_watches(struct store *s, struct store_watches *take)
+{
+    must(!s->hub.delivering);
+    list_splice(&s->hub.catching, &take->catching);
+    list_splice(&s->hub.ended, &take->ended);
+    free(take);
+}
+
 /* --- one delivery --- */
 
 /* A change as an event; without `prev`. */

@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "base/prng.h"
 #include "node/replica.h"
+#include "store/transfer.h"
 #include "tests/lib/disk_sim.h"
 #include "tests/sim/sim.h"
 
@@ -67,6 +68,7 @@ struct member {
     struct raft_message saving[64];
     size_t saving_count;
     struct store_flush *flushing;
+    struct store_import *incoming; /* a state that raft is to accept */
     struct kv_watch watch;
     struct changes seen;
 
@@ -125,7 +127,13 @@ void member_crash(struct member *m); /* power cut */
 void member_fini(struct member *m);
 /* Does whatever there is to do after something happened to it. */
 void member_turn(struct member *m);
-void member_receive(struct member *m, struct raft_message *take);
+/* state: what came with a snapshot message. */
+void member_receive(struct member *m, struct raft_message *take,
+                    struct bytes state);
+/* Reads the durable state into *to and makes the message speak of it; false
+ * when that cannot be done now. */
+bool member_export(struct member *m, struct raft_message *message,
+                   struct buf *to);
 
 /* network.c */
 void network_free(struct event *e); /* one that never arrived */

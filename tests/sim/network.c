@@ -9,6 +9,7 @@ struct flight {
     struct event event;
     uint64_t sender; /* not always message.from: some are passed on */
     struct raft_message message;
+    struct buf state; /* of a snapshot */
 };
 
 static struct member *member_of(struct sim *s, uint64_t id)
@@ -31,8 +32,9 @@ static void arrive(struct sim *s, struct event *e)
         s->report->drops++;
         raft_message_fini(&f->message);
     } else {
-        member_receive(to, &f->message);
+        member_receive(to, &f->message, buf_bytes(&f->state));
     }
+    buf_fini(&f->state);
     free(f);
 }
 
@@ -45,11 +47,25 @@ static int64_t delay(struct sim *s)
     return ns;
 }
 
+void network_free(struct event *e)
+{
+    struct flight *f = container_of(e, struct flight, event);
+    raft_message_fini(&f->message);
+    buf_fini(&f->state);
+    free(f);
+}
+
 static void fly(struct sim *s, uint64_t from, struct raft_message *take)
 {
     struct flight *f = xcalloc(1, sizeof *f);
     f->sender = from;
     raft_message_take(&f->message, take);
+    struct member *m = member_of(s, from);
+    if (f->message.type == RAFT_MSG_SNAPSHOT &&
+        !member_export(m, &f->message, &f->state)) {
+        network_free(&f->event);
+        return;
+    }
     sim_at(s, &f->event, s->now_ns + delay(s), arrive);
 }
 
@@ -94,11 +110,4 @@ void network_partition(struct sim *s)
     }
     s->report->partitions++;
     sim_note(s, "partition kind %u side %x one %u", (unsigned)kind, side, one);
-}
-
-void network_free(struct event *e)
-{
-    struct flight *f = container_of(e, struct flight, event);
-    raft_message_fini(&f->message);
-    free(f);
 }

@@ -91,6 +91,7 @@ int main(int argc, char **argv)
         sum.drops += r.drops;
         sum.leaders += r.leaders;
         sum.flushes += r.flushes;
+        sum.snapshots += r.snapshots;
         sum.virtual_ms += r.virtual_ms;
         sum.trace_hash ^= r.trace_hash;
     }
@@ -99,7 +100,7 @@ int main(int argc, char **argv)
         "%llu seeds from %llu, %.1f simulated hours in %.0f s (%.0f "
         "times real time)\n"
         "%llu writes acknowledged, %llu unknown, %llu reads, %llu "
-        "leaders, %llu flushes\n"
+        "leaders, %llu flushes, %llu states sent\n"
         "%llu crashes, %llu partitions, %llu messages lost; trace "
         "%016llx\n",
         (unsigned long long)runs, (unsigned long long)seed,
@@ -107,7 +108,8 @@ int main(int argc, char **argv)
         (double)sum.virtual_ms / 1000 / took,
         (unsigned long long)sum.acknowledged, (unsigned long long)sum.unknown,
         (unsigned long long)sum.reads, (unsigned long long)sum.leaders,
-        (unsigned long long)sum.flushes, (unsigned long long)sum.crashes,
+        (unsigned long long)sum.flushes,
+        (unsigned long long)sum.snapshots, (unsigned long long)sum.crashes,
         (unsigned long long)sum.partitions, (unsigned long long)sum.drops,
         (unsigned long long)sum.trace_hash);
     return 0;
