@@ -22,13 +22,24 @@ static struct member *member_of(struct sim *s, uint64_t id)
     return NULL;
 }
 
+/* The host that sends a state always hears what became of it. */
+static void report(struct member *from, uint64_t to, bool ok)
+{
+    if (from->up) {
+        replica_report_snapshot(from->replica, to, ok);
+        member_turn(from);
+    }
+}
+
 static void arrive(struct sim *s, struct event *e)
 {
     struct flight *f = container_of(e, struct flight, event);
     struct member *to = member_of(s, f->message.to);
-    const struct member *from = member_of(s, f->sender);
+    struct member *from = member_of(s, f->sender);
     must(to != NULL && from != NULL);
-    if (s->cut[from - s->members][to - s->members]) {
+    const bool is_state = f->message.type == RAFT_MSG_SNAPSHOT;
+    const bool is_cut = s->cut[from - s->members][to - s->members];
+    if (is_cut) {
         s->report->drops++;
         raft_message_fini(&f->message);
     } else {
@@ -36,6 +47,9 @@ static void arrive(struct sim *s, struct event *e)
     }
     buf_fini(&f->state);
     free(f);
+    if (is_state) {
+        report(from, to->id, !is_cut);
+    }
 }
 
 static int64_t delay(struct sim *s)
@@ -71,7 +85,8 @@ static void fly(struct sim *s, uint64_t from, struct raft_message *take)
 
 void network_send(struct sim *s, uint64_t from, struct raft_message *take)
 {
-    if (!s->healed && prng_chance(&s->prng, 1, 40)) {
+    const bool is_state = take->type == RAFT_MSG_SNAPSHOT;
+    if (!s->healed && !is_state && prng_chance(&s->prng, 1, 40)) {
         s->report->drops++;
         raft_message_fini(take);
         return;
