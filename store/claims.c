@@ -26,15 +26,14 @@ struct claim {
     struct kv_keys keys;
     bool writes; /* else it deletes */
     const struct scope *scope;
-    uint64_t serial; /* of the operation: claims of one do not conflict. (Not
-                        its address: a caller may use an array twice.) */
 };
 
 struct claims {
     struct arena arena;
     struct claim *list;
     size_t count, capacity;
-    uint64_t serial; /* of the operation being looked at */
+    uint64_t serial; /* of the operation being looked at: not its address,
+                        since a caller may use an array twice */
 };
 
 static void add(struct claims *c, const struct scope *scope,
@@ -49,8 +48,8 @@ static void add(struct claims *c, const struct scope *scope,
         c->capacity = c->capacity == 0 ? 16 : 2 * c->capacity;
         c->list = xrealloc(c->list, c->capacity * sizeof *c->list);
     }
-    c->list[c->count++] = (struct claim){
-        .keys = keys, .writes = writes, .scope = scope, .serial = c->serial};
+    c->list[c->count++] =
+        (struct claim){.keys = keys, .writes = writes, .scope = scope};
 }
 
 static void add_move(struct claims *c, const struct scope *scope,
@@ -152,8 +151,7 @@ static bool overlap(const struct claim *earlier, const struct claim *later)
 
 static bool conflict(const struct claim *a, const struct claim *b)
 {
-    return (a->writes || b->writes) && a->serial != b->serial &&
-           !exclusive(a->scope, b->scope);
+    return (a->writes || b->writes) && !exclusive(a->scope, b->scope);
 }
 
 /* Claims in order of their starts: each is held against those before it that

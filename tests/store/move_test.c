@@ -158,6 +158,10 @@ TEST(groups, time_moves_with_entries_and_identity_lasts_a_life)
     EXPECT_INT(group_at(&r, "d/").mtime_ns, third.mtime_ns);
     (void)rig_do(&r, "move d/b d/a"); /* renamed over */
     EXPECT(group_at(&r, "d/").mtime_ns > third.mtime_ns);
+    (void)rig_do(&r, "put e/b 1");
+    const struct kv_item fourth = group_at(&r, "d/");
+    (void)rig_do(&r, "move e/b d/a"); /* from elsewhere, over an entry */
+    EXPECT(group_at(&r, "d/").mtime_ns > fourth.mtime_ns);
     (void)rig_do(&r, "put d/ ''"); /* mkdir of what is there already */
     EXPECT_INT(group_at(&r, "d/").ino, first.ino);
     EXPECT_INT(item_at(&r, "d/").ino, first.ino);

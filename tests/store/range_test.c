@@ -123,6 +123,13 @@ TEST(range, groups_at_the_edges_of_a_range)
         EXPECT_TEXT(rig_do(&r, "get a to=d/c group=0"), "d/ group; count 1");
         rig_flush(&r);
     }
+    /* Deleted, but still in LMDB below. */
+    (void)rig_do(&r, "put d/s/t 1");
+    rig_flush(&r);
+    (void)rig_do(&r, "del d/y");
+    EXPECT_TEXT(rig_do(&r, "get d/t to=z group=0"), "e/ group; count 1");
+    (void)rig_do(&r, "del d/b");
+    EXPECT_TEXT(rig_do(&r, "get a to=d/c group=0"), "count 0");
     rig_end(&r);
 }
 

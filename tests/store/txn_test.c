@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "rig.h"
+#include "store/cost.h"
 
 #include "base/must.h"
 
@@ -343,6 +344,15 @@ TEST(txn, size_and_quota_are_checked_before_the_log)
     EXPECT_INT(store_check_room(r.store, &txn), ST_OK);
     free(big);
     rig_end(&r);
+
+    /* Rule 11: 256 and the sizes, for each put, of the dearer branch. */
+    const struct kv_op one[] = {PUT("key", "value"), DEL("a", "b")};
+    const struct kv_op two[] = {PUT("a", ""), PUT("b", "")};
+    const struct kv_txn_spec inner = {THEN(one), ELSE(two)};
+    const struct kv_op nested[] = {TXN(&inner), PUT("x", "y")};
+    EXPECT_INT(cost_txn_room(&(struct kv_txn_spec){THEN(one)}), 264);
+    EXPECT_INT(cost_txn_room(&inner), 514);
+    EXPECT_INT(cost_txn_room(&(struct kv_txn_spec){THEN(nested)}), 772);
 
     rig_begin(&r);
     store_close(r.store);

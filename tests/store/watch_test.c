@@ -216,6 +216,28 @@ TEST(watch, a_backlog_comes_in_bounded_slices)
     rig_end(&r);
 }
 
+/* So does what a synced watcher has waiting, when deliveries are rare. */
+TEST(watch, rare_deliveries_lose_nothing)
+{
+    struct rig r;
+    struct rig_watch w;
+    rig_begin(&r);
+    rig_watch(&r, &w, "k", NULL, 0, false);
+    for (int i = 0; i < 2000; i++) {
+        (void)rig_do(&r, "put k v");
+    }
+    const struct kv_header header = {.revision = store_revision(r.store)};
+    EXPECT(store_deliver(r.store, header));
+    rig_deliver(&r);
+    size_t lines = 0;
+    for (size_t i = 0; i < w.text.size; i++) {
+        lines += w.text.data[i] == '=';
+    }
+    EXPECT_INT(lines, 2000);
+    rig_unwatch(&r, &w);
+    rig_end(&r);
+}
+
 /* However large a revision is, it comes in one call, from memory and from
  * LMDB. */
 TEST(watch, a_large_revision_is_not_split)
@@ -224,7 +246,8 @@ TEST(watch, a_large_revision_is_not_split)
     struct rig_watch w;
     rig_begin(&r);
     for (int i = 0; i < 3000; i++) {
-        (void)rig_do(&r, "put k%d v", i);
+        (void)rig_do(&r, "put k%d_a_name_that_makes_the_list_of_keys_long v",
+                     i);
     }
     (void)rig_do(&r, "del k to=+");
     const int64_t at = store_revision(r.store);
