@@ -98,11 +98,6 @@ struct raft_progress *raft_members_find(const struct raft_members *m,
     return NULL;
 }
 
-bool raft_members_is_single_voter(const struct raft_members *m)
-{
-    return m->conf.incoming.count == 1 && !raft_conf_is_joint(&m->conf);
-}
-
 static bool match_of(const void *context, uint64_t id, uint64_t *ret_index)
 {
     const struct raft_progress *p = raft_members_find(context, id);

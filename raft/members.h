@@ -34,7 +34,6 @@ void raft_members_reset(struct raft_members *m, uint64_t last_index);
 /* NULL: no member. */
 struct raft_progress *raft_members_find(const struct raft_members *m,
                                         uint64_t id);
-bool raft_members_is_single_voter(const struct raft_members *m);
 /* What the voters' match indexes commit. */
 uint64_t raft_members_committed(const struct raft_members *m);
 /* The newest waiting read that a quorum of voters confirmed. */

@@ -17,7 +17,7 @@ struct raft_config cluster_config(void)
                                 .async_storage_writes = true};
 }
 
-static void start(struct cluster *c, struct cluster_member *m)
+void cluster_start(struct cluster *c, struct cluster_member *m)
 {
     struct raft_config config = c->config;
     config.id = m->id;
@@ -61,7 +61,7 @@ struct cluster *cluster_new(const struct raft_config *config, size_t count,
             m->applied = 1;
         }
         c->members[i] = m;
-        start(c, m);
+        cluster_start(c, m);
     }
     raft_snapshot_drop(first);
     return c;
@@ -86,7 +86,7 @@ void cluster_queue_take(struct cluster_queue *q, size_t at,
             (q->count - at) * sizeof q->list[0]);
 }
 
-static void queue_clear(struct cluster_queue *q)
+void cluster_queue_clear(struct cluster_queue *q)
 {
     for (size_t i = 0; i < q->count; i++) {
         raft_message_fini(&q->list[i]);
@@ -96,7 +96,7 @@ static void queue_clear(struct cluster_queue *q)
 
 static void queue_fini(struct cluster_queue *q)
 {
-    queue_clear(q);
+    cluster_queue_clear(q);
     free(q->list);
 }
 
@@ -174,8 +174,8 @@ static void apply(struct cluster *c, struct cluster_member *m,
     }
 }
 
-static void install(struct cluster *c, struct cluster_member *m,
-                    const struct raft_snapshot *s)
+void cluster_install(struct cluster *c, struct cluster_member *m,
+                     const struct raft_snapshot *s)
 {
     if (s->index <= m->applied) {
         return;
@@ -206,8 +206,7 @@ static void save(struct cluster_member *m, const struct raft_hard_state *hard,
     }
 }
 
-static void save_message(struct cluster_member *m,
-                         const struct raft_message *work)
+void cluster_save(struct cluster_member *m, const struct raft_message *work)
 {
     const struct raft_hard_state hard = {work->term, work->vote, work->commit};
     save(m, &hard, work->entries.list, work->entries.count, work->snapshot);
@@ -238,9 +237,9 @@ bool cluster_append_one(struct cluster *c, uint64_t id)
     }
     struct raft_message work;
     cluster_queue_take(&m->append_work, 0, &work);
-    save_message(m, &work);
+    cluster_save(m, &work);
     if (work.snapshot != NULL) {
-        install(c, m, work.snapshot);
+        cluster_install(c, m, work.snapshot);
     }
     release(c, m, &work);
     return true;
@@ -288,7 +287,7 @@ static void carry_out_sync(struct cluster *c, struct cluster_member *m,
     save(m, rd->hard_state_changed ? &rd->hard_state : &none, rd->entries,
          rd->entries_count, rd->snapshot);
     if (rd->snapshot != NULL) {
-        install(c, m, rd->snapshot);
+        cluster_install(c, m, rd->snapshot);
     }
     apply(c, m, rd->committed, rd->committed_count);
 }
@@ -320,119 +319,4 @@ void cluster_pump(struct cluster *c, uint64_t id)
         raft_check(m->raft);
         cluster_note_leader(c, m);
     }
-}
-
-void cluster_deliver(struct cluster *c, size_t at, bool doubled)
-{
-    struct raft_message m;
-    cluster_queue_take(&c->network, at, &m);
-    struct cluster_member *to =
-        m.to <= c->count ? cluster_member(c, m.to) : NULL;
-    if (to != NULL && to->raft != NULL && !c->cut[m.from][m.to]) {
-        for (int i = 0; i < (doubled ? 2 : 1); i++) {
-            const enum status st = raft_step(to->raft, &m);
-            EXPECT(st != ST_INVALID && st != ST_CORRUPT);
-            raft_check(to->raft);
-        }
-    }
-    raft_message_fini(&m);
-}
-
-void cluster_lose(struct cluster *c, size_t at)
-{
-    struct raft_message m;
-    cluster_queue_take(&c->network, at, &m);
-    raft_message_fini(&m);
-}
-
-void cluster_crash(struct cluster *c, uint64_t id, size_t kept)
-{
-    struct cluster_member *m = cluster_member(c, id);
-    for (size_t i = 0; i < m->append_work.count && i < kept; i++) {
-        save_message(m, &m->append_work.list[i]);
-    }
-    raft_free(m->raft);
-    m->raft = NULL;
-    queue_clear(&m->append_work);
-    queue_clear(&m->apply_work);
-    m->reads_count = 0;
-}
-
-void cluster_restart(struct cluster *c, uint64_t id)
-{
-    struct cluster_member *m = cluster_member(c, id);
-    must(m->raft == NULL);
-    /* The state machine starts from the snapshot and applies again. */
-    m->applied = 0;
-    m->hash = 0;
-    struct raft_storage *disk = raft_memory_storage_base(m->disk);
-    struct raft_snapshot *s = NULL;
-    if (disk->ops->snapshot(disk, &s) == ST_OK) {
-        install(c, m, s);
-        raft_snapshot_drop(s);
-        const uint64_t first = raft_memory_storage_first_index(m->disk);
-        if (m->applied + 1 > first) {
-            const enum status st =
-                raft_memory_storage_compact(m->disk, m->applied);
-            EXPECT_INT(st, ST_OK);
-        }
-    }
-    start(c, m);
-}
-
-void cluster_snapshot(struct cluster *c, uint64_t id, uint64_t kept)
-{
-    struct cluster_member *m = cluster_member(c, id);
-    if (m->applied == 0 || m->applied != m->raft->log.applied) {
-        return; /* what is applied and what raft knows of it: not now */
-    }
-    struct raft_conf_state conf;
-    raft_conf(m->raft, &conf);
-    struct payload *data = payload_copy_of(
-        (struct bytes){(const uint8_t *)&m->hash, sizeof m->hash});
-    enum status st = raft_memory_storage_create_snapshot(m->disk, m->applied,
-                                                         &conf, data, NULL);
-    payload_drop(data);
-    if (st != ST_OK || m->applied <= kept) {
-        return;
-    }
-    st = raft_memory_storage_compact(m->disk, m->applied - kept);
-    EXPECT(st == ST_OK || st == ST_COMPACTED);
-}
-
-/* ---- Requests ---- */
-
-enum status cluster_propose(struct cluster *c, uint64_t id)
-{
-    const uint64_t number = ++c->proposals;
-    struct payload *p = payload_copy_of(
-        (struct bytes){(const uint8_t *)&number, sizeof number});
-    const enum status st = raft_propose(cluster_raft(c, id), &p, 1);
-    payload_drop(p);
-    return st;
-}
-
-enum status cluster_read(struct cluster *c, uint64_t id)
-{
-    struct cluster_member *m = cluster_member(c, id);
-    if (m->reads_count == count_of(m->reads)) {
-        m->reads_count = 0; /* most were lost with their messages */
-    }
-    const struct cluster_read read = {.number = ++c->reads,
-                                      .at_least = c->records_count};
-    struct payload *p = payload_copy_of(
-        (struct bytes){(const uint8_t *)&read.number, sizeof read.number});
-    const enum status st = raft_read_index(cluster_raft(c, id), p);
-    payload_drop(p);
-    if (st == ST_OK) {
-        m->reads[m->reads_count++] = read;
-    }
-    return st;
-}
-
-enum status cluster_change(struct cluster *c, uint64_t id,
-                           const struct raft_conf_change *cc)
-{
-    return raft_propose_conf_change(cluster_raft(c, id),
-                                    RAFT_ENTRY_CONF_CHANGE_V2, cc);
 }

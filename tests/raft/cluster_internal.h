@@ -7,6 +7,14 @@
 void cluster_queue_push(struct cluster_queue *q, struct raft_message *taken);
 void cluster_queue_take(struct cluster_queue *q, size_t at,
                         struct raft_message *to);
+void cluster_queue_clear(struct cluster_queue *q);
+/* Makes the raft of a member from what is on its disk. */
+void cluster_start(struct cluster *c, struct cluster_member *m);
+/* Puts what a storage message asks for on the disk. */
+void cluster_save(struct cluster_member *m, const struct raft_message *work);
+/* The state machine takes a snapshot, unless it is further. */
+void cluster_install(struct cluster *c, struct cluster_member *m,
+                     const struct raft_snapshot *s);
 struct cluster_member *cluster_member(struct cluster *c, uint64_t id);
 /* State Machine Safety: the same entry for everybody at each index. */
 void cluster_record_applied(struct cluster *c, struct cluster_member *m,

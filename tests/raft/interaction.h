@@ -15,4 +15,8 @@ void interaction_fini(struct interaction *in);
 void interaction_run(void *context, const struct script_block *block,
                      struct buf *output);
 
+/* add-nodes; false: an error was printed. */
+bool interaction_add_nodes(struct interaction *in,
+                           const struct script_block *b);
+
 #endif

@@ -1,6 +1,5 @@
-/* The log in memory, the forms of configuration changes, and sizes. */
+/* The log in memory, starting from it, and storages that are slow. */
 
-#include "base/buf.h"
 #include "tests/raft/paper.h"
 
 static struct raft_memory_storage *storage_of(uint64_t first, uint64_t count)
@@ -144,91 +143,6 @@ TEST(storage, configurations_that_contradict_themselves_are_refused)
     EXPECT_INT(raft_new(&good, &r), ST_OK);
     raft_free(r);
     raft_memory_storage_free(s);
-}
-
-/* The bytes are protobuf's, as etcd's members write them: field numbers and
- * kinds from raft.proto. */
-TEST(conf_change, the_encoding_is_protobufs)
-{
-    const struct raft_conf_change one = {
-        .changes_count = 1,
-        .changes = {{RAFT_ADD_LEARNER_NODE, 300}},
-        .id = 5,
-        .context = bytes_of("ab")};
-    struct payload *p = raft_conf_change_encode(RAFT_ENTRY_CONF_CHANGE, &one);
-    EXPECT_BYTES(payload_bytes(p),
-                 bytes_of("\x08\x05\x10\x03\x18\xac\x02\x22\x02"
-                          "ab"));
-    payload_drop(p);
-    const struct raft_conf_change two = {
-        .transition = RAFT_TRANSITION_JOINT_EXPLICIT,
-        .changes_count = 2,
-        .changes = {{RAFT_REMOVE_NODE, 1}, {RAFT_ADD_LEARNER_NODE, 2}},
-        .context = bytes_of("c")};
-    p = raft_conf_change_encode(RAFT_ENTRY_CONF_CHANGE_V2, &two);
-    EXPECT_BYTES(payload_bytes(p), bytes_of("\x08\x02\x12\x04\x08\x01\x10\x01"
-                                            "\x12\x04\x08\x03\x10\x02\x1a\x01"
-                                            "c"));
-    struct raft_conf_change back;
-    EXPECT_INT(raft_conf_change_decode(RAFT_ENTRY_CONF_CHANGE_V2,
-                                       payload_bytes(p), &back),
-               ST_OK);
-    EXPECT_INT(back.transition, RAFT_TRANSITION_JOINT_EXPLICIT);
-    EXPECT_INT(back.changes_count, 2);
-    EXPECT_INT(back.changes[1].node, 2);
-    EXPECT_BYTES(back.context, bytes_of("c"));
-    payload_drop(p);
-    const struct raft_conf_change leave = {.changes_count = 0};
-    EXPECT(raft_conf_change_encode(RAFT_ENTRY_CONF_CHANGE_V2, &leave) == NULL);
-}
-
-TEST(conf_change, what_cannot_be_read_is_refused)
-{
-    static const struct {
-        const char *bytes;
-        size_t size;
-        enum status wanted;
-    } rows[] = {{"", 0, ST_OK},
-                {"\x08\x03", 2, ST_INVALID},         /* no such transition */
-                {"\x12\x02\x08\x04", 4, ST_INVALID}, /* no such change */
-                {"\x12\x05\x08\x01", 4, ST_INVALID}, /* cut off */
-                {"\x0f\x01", 2, ST_INVALID},         /* no such wire type */
-                {"\x7a\x01x", 3, ST_OK}};            /* a later field */
-    for (size_t i = 0; i < count_of(rows); i++) {
-        struct raft_conf_change cc;
-        const struct bytes b = {(const uint8_t *)rows[i].bytes, rows[i].size};
-        EXPECT_INT(raft_conf_change_decode(RAFT_ENTRY_CONF_CHANGE_V2, b, &cc),
-                   rows[i].wanted);
-    }
-    /* The cap and one more. */
-    struct buf many = {NULL, 0, 0};
-    for (int i = 0; i < RAFT_CHANGES_MAX; i++) {
-        buf_append(&many, bytes_of("\x12\x02\x10\x01"));
-    }
-    struct raft_conf_change cc;
-    EXPECT_INT(raft_conf_change_decode(RAFT_ENTRY_CONF_CHANGE_V2,
-                                       buf_bytes(&many), &cc),
-               ST_OK);
-    buf_append(&many, bytes_of("\x12\x02\x10\x01"));
-    EXPECT_INT(raft_conf_change_decode(RAFT_ENTRY_CONF_CHANGE_V2,
-                                       buf_bytes(&many), &cc),
-               ST_TOO_MANY);
-    buf_fini(&many);
-}
-
-/* The cap of a set of members and one more. */
-TEST(conf_change, a_set_has_a_cap)
-{
-    struct raft_conf_sets sets = {.auto_leave = false};
-    for (uint64_t id = 1; id <= RAFT_MEMBERS_MAX; id++) {
-        EXPECT(raft_ids_add(&sets.incoming, id));
-    }
-    struct raft_conf_step step;
-    struct raft_conf_change_single in = {RAFT_ADD_NODE, 1000};
-    EXPECT_INT(raft_conf_simple(&sets, &in, 1, &step),
-               RAFT_CONF_TOO_MANY_MEMBERS);
-    in.type = RAFT_ADD_LEARNER_NODE;
-    EXPECT_INT(raft_conf_simple(&sets, &in, 1, &step), RAFT_CONF_OK);
 }
 
 /* ---- A storage that has to look on the disk ---- */
