@@ -85,11 +85,12 @@ struct peer_hub_callbacks {
                        struct bytes frame);
     /* The stream to that peer is there: what is sent from now on goes out. */
     void (*on_connected)(void *arg, uint64_t to, enum peer_stream stream);
-    /* It is gone, and what was queued with it. */
+    /* It is gone, and what was queued with it; on_unreachable follows. */
     void (*on_lost)(void *arg, uint64_t to, enum peer_stream stream,
                     const struct fault *why);
-    /* Frames were dropped: the queue is full, or there is no connection. Once
-     * until the next attempt to connect or until the queue is half empty. */
+    /* Frames were dropped, or may have been: the queue is full, or there is no
+     * connection (any more). Once until the next attempt to connect or until
+     * the queue is half empty. */
     void (*on_unreachable)(void *arg, uint64_t to, enum peer_stream stream);
     /* A queue that was full is at most half full again. */
     void (*on_drained)(void *arg, uint64_t to, enum peer_stream stream);

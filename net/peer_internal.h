@@ -106,7 +106,21 @@ void peer_mark(struct peer_link *l);
 void peer_say(struct peer_hub *h, enum peer_event what, uint64_t member,
               const struct fault *why);
 
+/* --- peer_dial.c --- */
+/* LINK_WAITING is over. */
+void peer_dial_begin(struct peer_link *l);
+/* The next of the addresses; when there is none left, the link fails, with the
+ * reason why the last one did. */
+void peer_dial_next(struct peer_link *l, const char *why);
+void peer_dial_cancel(struct peer_link *l);
+
 /* --- peer_link.c --- */
+extern const struct peer_conn_ops peer_link_conn_ops;
+/* The attempt, or the connection, is over: "what ADDRESS: why". */
+void peer_link_fail(struct peer_link *l, enum peer_event event,
+                    const char *what, const char *why);
+/* Closes the connection, and nothing else. */
+void peer_link_drop(struct peer_link *l);
 void peer_link_begin(struct peer_link *l, struct peer *peer,
                      enum peer_stream stream);
 void peer_link_end(struct peer_link *l);

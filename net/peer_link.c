@@ -10,24 +10,15 @@
  *               REJECT, closed, nonsense, or timer  -> WAITING
  *   UP          closed, nonsense, or silence        -> WAITING
  *
- * A lookup cannot be stopped once it runs, and it blocks a thread that others
- * need: one that takes too long is waited for again by the next attempt, and
- * there are LOOKUPS_MAX at a time, whatever the number of peers.  When names
- * cannot be looked up, the addresses of the last time are tried.
- *
- * Every way to WAITING goes through fail(), which drops what is queued.  The
- * owner is never called from here but by peer_link_serve(), at the end of the
- * turn, so no call of the owner's comes back to it. */
+ * Every way to WAITING goes through peer_link_fail(), which drops what is
+ * queued.  The owner is never called from here but by peer_link_serve(), at the
+ * end of the turn, so no call of the owner's comes back to it. */
 
 #include <stdio.h>
 
 #include "base/must.h"
 #include "net/loop_internal.h"
 #include "net/peer_internal.h"
-
-#define LOOKUPS_MAX 2 /* of one hub */
-
-static const struct peer_conn_ops conn_ops;
 
 static struct peer_hub *hub_of(const struct peer_link *l)
 {
@@ -72,7 +63,7 @@ static void add_sent(struct peer_link *l)
     l->stats.bytes_sent += l->conn->bytes_sent;
 }
 
-static void drop_connection(struct peer_link *l)
+void peer_link_drop(struct peer_link *l)
 {
     if (l->conn != NULL) {
         add_sent(l);
@@ -95,15 +86,15 @@ static size_t count_lost(const struct peer_link *l)
 }
 
 /* The attempt, or the connection, is over. */
-static void fail(struct peer_link *l, enum peer_event event, const char *what,
-                 const char *why)
+void peer_link_fail(struct peer_link *l, enum peer_event event,
+                    const char *what, const char *why)
 {
     must(l->state != LINK_WAITING);
     const bool was_up = l->state == LINK_UP;
     const size_t lost = count_lost(l);
     l->stats.dropped += lost;
     l->stats.losses += was_up;
-    drop_connection(l);
+    peer_link_drop(l);
     peer_queue_clear(&l->waiting);
     l->full = false;
     l->notices &= ~(unsigned)NOTICE_DRAINED;
@@ -121,116 +112,23 @@ static void fail(struct peer_link *l, enum peer_event event, const char *what,
     }
     l->state = LINK_WAITING;
     l->told = false;
-    if (lost > 0) {
+    if (lost > 0 || was_up) { /* what had left may not have arrived */
         tell_unreachable(l);
     }
     loop_timer_at(l->timer, peer_ms_from_now(pause_ms(l)));
     l->failures++;
 }
 
-/* --- connecting --- */
-
-static void connect_next(struct peer_link *l, const char *why)
-{
-    struct fault last;
-    peer_why(&last, "%s", why);
-    while (l->candidates_next < l->candidates_count) {
-        const struct sockaddr *to = &l->candidates[l->candidates_next++].any;
-        drop_connection(l);
-        peer_address_text(to, l->address);
-        l->conn = peer_conn_new(hub_of(l)->loop, &conn_ops, l);
-        if (peer_conn_connect(l->conn, to, &last) == ST_OK) {
-            l->state = LINK_CONNECTING;
-            loop_timer_at(l->timer,
-                          peer_ms_from_now(hub_of(l)->options.handshake_ms));
-            return;
-        }
-    }
-    fail(l, PEER_EVENT_FAILED, "cannot reach", last.text);
-}
-
-static void lookup_over(struct peer_link *l)
-{
-    must(hub_of(l)->lookups > 0);
-    hub_of(l)->lookups--;
-    l->lookup = NULL;
-}
-
-static void looked_up(void *arg, const struct fault *fault,
-                      const union peer_socket_address *list, size_t count)
-{
-    struct peer_link *l = arg;
-    lookup_over(l);
-    if (fault == NULL) {
-        must(count <= PEER_LOOKUP_MAX);
-        memcpy(l->candidates, list, count * sizeof list[0]);
-        l->candidates_count = count;
-    }
-    if (l->state != LINK_RESOLVING) {
-        return; /* it took too long */
-    }
-    l->candidates_next = 0;
-    connect_next(l, fault != NULL ? fault->text : "");
-}
-
-/* False: not now, without harm. */
-static bool look_up(struct peer_link *l, const struct peer_address *address,
-                    struct fault *reterr)
-{
-    struct peer_hub *h = hub_of(l);
-    if (l->lookup != NULL) {
-        return true; /* still that of an earlier attempt */
-    }
-    if (h->lookups >= LOOKUPS_MAX) {
-        peer_why(reterr, "too many other names are being looked up");
-        return false;
-    }
-    if (peer_lookup_start(h->loop, address, looked_up, l, &l->lookup, reterr) !=
-        ST_OK) {
-        return false;
-    }
-    h->lookups++;
-    return true;
-}
-
-static void attempt(struct peer_link *l)
-{
-    must(l->state == LINK_WAITING);
-    must(l->peer->addresses.count > 0);
-    const struct peer_address *address =
-        &l->peer->addresses.list[l->address_next++ % l->peer->addresses.count];
-    l->told = false;
-    l->stats.attempts++;
-    l->state = LINK_RESOLVING;
-    l->candidates_next = 0;
-    l->address[0] = 0;
-    struct fault fault;
-    if (peer_address_is_numeric(address, &l->candidates[0])) {
-        l->candidates_count = 1;
-        connect_next(l, "");
-    } else if (!look_up(l, address, &fault)) {
-        connect_next(l, fault.text); /* to what was known, if anything */
-    } else {
-        loop_timer_at(l->timer,
-                      peer_ms_from_now(5 * hub_of(l)->options.handshake_ms));
-    }
-}
-
-static void cancel_lookup(struct peer_link *l)
-{
-    if (l->lookup != NULL) {
-        peer_lookup_cancel(l->lookup);
-        lookup_over(l);
-    }
-}
+/* --- for the hub: addresses --- */
 
 void peer_link_readdress(struct peer_link *l)
 {
-    cancel_lookup(l);
+    peer_dial_cancel(l);
     l->address_next = 0;
     l->candidates_count = 0;
     if (l->state == LINK_RESOLVING) {
-        fail(l, PEER_EVENT_FAILED, "cannot reach", "the address changed");
+        peer_link_fail(l, PEER_EVENT_FAILED, "cannot reach",
+                       "the address changed");
     }
     peer_link_hurry(l);
 }
@@ -279,7 +177,8 @@ static void welcomed(struct peer_link *l, struct bytes body)
     struct peer_welcome w;
     struct fault fault;
     if (peer_welcome_read(body, &w, &fault) != ST_OK) {
-        fail(l, PEER_EVENT_MALFORMED, "cannot understand", fault.text);
+        peer_link_fail(l, PEER_EVENT_MALFORMED, "cannot understand",
+                       fault.text);
         return;
     }
     /* The other side checked our greeting; this checks that it means us. */
@@ -291,7 +190,8 @@ static void welcomed(struct peer_link *l, struct bytes body)
                  "version %u",
                  (unsigned long long)w.from, (unsigned long long)w.cluster_id,
                  w.version);
-        fail(l, PEER_EVENT_REJECTED, "somebody else is at", fault.text);
+        peer_link_fail(l, PEER_EVENT_REJECTED, "somebody else is at",
+                       fault.text);
         return;
     }
     l->state = LINK_UP;
@@ -308,10 +208,11 @@ static void rejected(struct peer_link *l, struct bytes body)
     struct peer_reject r;
     struct fault fault;
     if (peer_reject_read(body, &r, &fault) != ST_OK) {
-        fail(l, PEER_EVENT_MALFORMED, "cannot understand", fault.text);
+        peer_link_fail(l, PEER_EVENT_MALFORMED, "cannot understand",
+                       fault.text);
         return;
     }
-    fail(l, PEER_EVENT_REJECTED, "refused by", r.text);
+    peer_link_fail(l, PEER_EVENT_REJECTED, "refused by", r.text);
 }
 
 static void answered(struct peer_link *l, struct bytes body)
@@ -319,7 +220,8 @@ static void answered(struct peer_link *l, struct bytes body)
     uint64_t number;
     struct fault fault;
     if (peer_ping_read(body, &number, &fault) != ST_OK) {
-        fail(l, PEER_EVENT_MALFORMED, "cannot understand", fault.text);
+        peer_link_fail(l, PEER_EVENT_MALFORMED, "cannot understand",
+                       fault.text);
         return;
     }
     if (l->ping_waits && number == l->ping) {
@@ -341,8 +243,8 @@ static void conn_frame(void *owner, enum peer_frame_type type,
     } else if (l->state == LINK_UP && type == PEER_FRAME_PONG) {
         answered(l, body);
     } else {
-        fail(l, PEER_EVENT_MALFORMED, "cannot understand",
-             "a frame out of turn");
+        peer_link_fail(l, PEER_EVENT_MALFORMED, "cannot understand",
+                       "a frame out of turn");
     }
 }
 
@@ -369,18 +271,18 @@ static void conn_end(void *owner, enum peer_end how, const struct fault *why)
 {
     struct peer_link *l = owner;
     if (l->state == LINK_CONNECTING) {
-        connect_next(l, why->text);
+        peer_dial_next(l, why->text);
         return;
     }
-    fail(l,
-         how == PEER_END_MALFORMED ? PEER_EVENT_MALFORMED : PEER_EVENT_FAILED,
-         l->state == LINK_UP ? "lost" : "not welcomed by", why->text);
+    peer_link_fail(
+        l, how == PEER_END_MALFORMED ? PEER_EVENT_MALFORMED : PEER_EVENT_FAILED,
+        l->state == LINK_UP ? "lost" : "not welcomed by", why->text);
 }
 
-static const struct peer_conn_ops conn_ops = {.connected = conn_connected,
-                                              .frame = conn_frame,
-                                              .sent = conn_sent,
-                                              .end = conn_end};
+const struct peer_conn_ops peer_link_conn_ops = {.connected = conn_connected,
+                                                 .frame = conn_frame,
+                                                 .sent = conn_sent,
+                                                 .end = conn_end};
 
 /* A sign of life is an answer, or bytes that the other side's system took
  * while more were waiting. */
@@ -392,7 +294,7 @@ static void beat(struct peer_link *l)
         l->alive_ns = now_ns;
     }
     if (now_ns - l->alive_ns > o->dead_ms * 1000000) {
-        fail(l, PEER_EVENT_FAILED, "lost", "no sign of life");
+        peer_link_fail(l, PEER_EVENT_FAILED, "lost", "no sign of life");
         return;
     }
     if (!l->ping_waits) {
@@ -406,14 +308,14 @@ static void timer_fired(void *arg)
     struct peer_link *l = arg;
     switch (l->state) {
     case LINK_WAITING:
-        attempt(l);
+        peer_dial_begin(l);
         return;
     case LINK_RESOLVING:
     case LINK_GREETING:
-        fail(l, PEER_EVENT_FAILED, "cannot reach", "timed out");
+        peer_link_fail(l, PEER_EVENT_FAILED, "cannot reach", "timed out");
         return;
     case LINK_CONNECTING:
-        connect_next(l, "timed out");
+        peer_dial_next(l, "timed out");
         return;
     case LINK_UP:
         beat(l);
@@ -438,8 +340,8 @@ void peer_link_end(struct peer_link *l)
 {
     list_remove(&l->dirty);
     loop_timer_free(l->timer);
-    cancel_lookup(l);
-    drop_connection(l);
+    peer_dial_cancel(l);
+    peer_link_drop(l);
     peer_queue_clear(&l->waiting);
 }
 

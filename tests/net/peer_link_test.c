@@ -252,6 +252,9 @@ TEST(peer, comes_back_when_the_other_does)
     member_end(&b);
     member_until(&a, "lost 2 messages: ");
     member_until(&a, "lost 2 bulk: ");
+    /* What had left may not have arrived: Raft has to know. */
+    member_until(&a, "unreachable 2 messages\n");
+    member_until(&a, "unreachable 2 bulk\n");
     member_until(&a, "failed 2: connection refused\n");
     a.trace[0] = 0;
     const struct peer_hub_options two = member_options(2);
