@@ -94,6 +94,15 @@ static void call_free(struct fs_call *c)
     free(c);
 }
 
+void fs_call_keep(struct fs_call *c, void *memory, void (*release)(void *))
+{
+    if (c->kept != NULL) {
+        c->kept_free(c->kept);
+    }
+    c->kept = memory;
+    c->kept_free = release;
+}
+
 /* Gives back all that the call held; the reply has been sent. */
 static void call_end(struct fs_call *c)
 {
@@ -118,6 +127,7 @@ static void call_end(struct fs_call *c)
     fs_target_clear(fs, &c->target);
     fs_target_clear(fs, &c->other);
     fs_node_drop(fs, c->node);
+    fs_call_keep(c, NULL, NULL);
     list_remove(&c->link);
     fs->calls_count--;
 

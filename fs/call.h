@@ -62,7 +62,8 @@ struct fs_call {
     mode_t mode;
     struct stat attr;
     struct buf data;
-    char name[256];
+    void *kept; /* freed with the call */
+    void (*kept_free)(void *kept);
     struct kv_compare compares[6];
     struct kv_op success[6], failure[6];
 };
@@ -91,6 +92,8 @@ void fs_call_wake_one(struct fs_call *c);
 /* This call holds the directory's (or file's) lock in the kernel. */
 void fs_call_locks(struct fs_call *c, struct fs_node *n);
 void fs_call_locks_once(struct fs_call *c, struct fs_node *n);
+/* Memory that the question needs until it is answered. */
+void fs_call_keep(struct fs_call *c, void *memory, void (*release)(void *));
 void fs_call_hold_node(struct fs_call *c, struct fs_node *n);
 
 /* Replies. */

@@ -3,7 +3,7 @@
  *   files        first tried as what it mostly is, a file onto a name that is
  *                no directory; what is there instead comes back when it is not
  *   directories  all keys below move, and the directory's own value with them
- *   exchange     two files change places
+ *   exchange     two files change places; with directories: fs/exchange.c
  *
  * The compares name what was seen; when they fail for another reason than the
  * ones that have an errno, somebody was faster and it is tried again.
@@ -15,6 +15,7 @@
 
 #include "base/must.h"
 #include "fs/events.h"
+#include "fs/exchange.h"
 #include "fs/handle.h"
 #include "fs/handlers.h"
 #include "fs/names.h"
@@ -227,8 +228,11 @@ static void exchanged(struct fs_call *c)
         const struct fs_found to = fs_target_found(&c->other, results + skip);
         const bool all = (from.file != NULL || from.directory != NULL) &&
                          (to.file != NULL || to.directory != NULL);
-        /* Directories cannot change places in one transaction. */
-        fs_reply_errno(c, all ? EINVAL : ENOENT);
+        if (all) {
+            fs_exchange_names(c); /* directories, or it was changed meanwhile */
+        } else {
+            fs_reply_errno(c, ENOENT);
+        }
         return;
     }
     const int64_t revision = fs_call_revision(c);

@@ -147,7 +147,6 @@ TEST(rename, refusals)
     EXPECT_INT(rig_rename(&r, top, "f", top, "g", no_replace), EEXIST);
     EXPECT_INT(rig_rename(&r, top, "d", top, "e", no_replace), EEXIST);
     EXPECT_INT(rig_rename(&r, top, "f", top, "none", exchange), ENOENT);
-    EXPECT_INT(rig_rename(&r, top, "f", top, "d", exchange), EINVAL);
     EXPECT_INT(rig_rename(&r, top, "f", top, "g", 4), EINVAL);
     EXPECT_INT(rig_rename(&r, top, "f", top, "%41", 0), EINVAL);
     EXPECT_TEXT(rig_value(&r, "/f"), "1");
@@ -169,6 +168,42 @@ TEST(rename, exchange)
     EXPECT_TEXT(rig_value(&r, "/b"), "1");
     EXPECT_INT(rig_walk(&r, "b"), a);
     EXPECT_INT(rig_walk(&r, "a"), b);
+    rig_end(&r);
+}
+
+TEST(rename, exchange_with_directories)
+{
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/f", "file");
+    (void)fake_put(&r.kv, "/d/", "");
+    (void)fake_put(&r.kv, "/d/x", "1");
+    (void)fake_put(&r.kv, "/e/x", "2");
+    (void)fake_put(&r.kv, "/e/y/z", "3");
+    const uint64_t f = rig_walk(&r, "f");
+    const uint64_t d = rig_walk(&r, "d");
+    const uint64_t x = rig_walk(&r, "d/x");
+    const size_t writes = r.kv.writes;
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "f", FUSE_ROOT_ID, "d", 2), 0);
+    EXPECT_INT(r.kv.writes - writes, 1);
+    EXPECT_TEXT(rig_value(&r, "/d"), "file");
+    EXPECT_TEXT(rig_value(&r, "/f/x"), "1");
+    EXPECT_INT(rig_walk(&r, "d"), f);
+    EXPECT_INT(rig_walk(&r, "f"), d);
+    EXPECT_INT(rig_walk(&r, "f/x"), x);
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "f", FUSE_ROOT_ID, "e", 2), 0);
+    EXPECT_TEXT(rig_value(&r, "/e/x"), "1");
+    EXPECT_TEXT(rig_value(&r, "/f/x"), "2");
+    EXPECT_TEXT(rig_value(&r, "/f/y/z"), "3");
+    EXPECT_TEXT(rig_value(&r, "/e/"), "");
+    EXPECT_TEXT(rig_value(&r, "/f/"), "-");
+    EXPECT_INT(rig_walk(&r, "e/x"), x);
+    for (int i = 0; i < 200; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "/big/%d", i);
+        (void)fake_put(&r.kv, key, "");
+    }
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "f", FUSE_ROOT_ID, "big", 2),
+               EXDEV);
     rig_end(&r);
 }
 
