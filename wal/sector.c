@@ -139,20 +139,18 @@ struct sector_verdict sector_judge(uint8_t *sector, struct sector_place place)
 }
 
 /* While one end is not ours the sector is absent, however the other one tears.
- * When neither is, the sector is whole but for one broken stamp at most, and
- * while that one is torn once more the other end still mends it. */
+ * When neither is, it is whole (or torn twice), and stays so while the front
+ * one tears: the end one mends it. */
 bool sector_clean_step(uint8_t *sector, struct sector_place place)
 {
     const struct stamp front = stamp_get(sector, place.number);
     const struct stamp end = stamp_get(sector + END_OFFSET, place.number);
-    const bool front_unclean = is_unclean(&front, place.segment);
-    const bool end_unclean = is_unclean(&end, place.segment);
-    if (end_unclean && (!front_unclean || end.edge == EDGE_BROKEN)) {
-        memset(sector + END_OFFSET, 0, STAMP_SIZE);
+    if (is_unclean(&front, place.segment)) {
+        memset(sector, 0, STAMP_SIZE);
         return true;
     }
-    if (front_unclean) {
-        memset(sector, 0, STAMP_SIZE);
+    if (is_unclean(&end, place.segment)) {
+        memset(sector + END_OFFSET, 0, STAMP_SIZE);
         return true;
     }
     return false;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/wal/rig.h"
+#include "wal/sector.h"
 
 #define SECTOR 512u
 
@@ -166,6 +167,94 @@ TEST(damage, a_segment_without_its_head_is_no_spare)
     wipe(sim, "00000002.wal", 0);
     expect_damage(sim, &o, (struct rig_entry){0}, 0,
                   "segment 00000002 at offset 0, its first sector is gone");
+    rig_log_fini(&log);
+    disk_sim_free(sim);
+}
+
+/* The contents of a sector, to be changed and put back as if the disk had never
+ * seen anything else: its own checksums are right. */
+static void reseal(struct disk_sim *sim, uint32_t n, uint32_t opening,
+                   uint32_t at, uint8_t mask)
+{
+    uint8_t sector[SECTOR];
+    const struct bytes all = disk_sim_contents(sim, "00000001.wal");
+    memcpy(sector, all.data + (size_t)n * SECTOR, SECTOR);
+    sector[at] ^= mask;
+    sector_seal(sector, (struct sector_place){1, n}, n % 2 == 0, opening);
+    overwrite(sim, "00000001.wal", n, sector);
+}
+
+/* A sector whose own checksum is right proves nothing of the record: a program
+ * or a memory module may have spoilt it before. */
+TEST(damage, behind_a_good_sector_is_found_by_the_record)
+{
+    const struct wal_options o = rig_options(8192);
+    struct rig_log log = {0};
+    struct disk_sim *sim = make_log(&log, 5, &o);
+    reseal(sim, 7, 1, 100, 0x10); /* data */
+    expect_damage(sim, &o, (struct rig_entry){.index = 3, .term = 13}, 2,
+                  "entry 3 of term 13 is damaged");
+    reseal(sim, 7, 1, 100, 0x10);
+    for (uint32_t at = 20; at < 20 + 88 + 28; at++) {
+        reseal(sim, 6, 1, at, 0x01); /* head and identifier */
+        struct rig_recovery r;
+        struct wal *w = NULL;
+        struct fault f = {{0}};
+        EXPECT_INT(rig_open_sim(sim, &o, &r, &w, &f), ST_CORRUPT);
+        EXPECT(!r.garbage);
+        EXPECT_INT(r.log.count, 2);
+        EXPECT_INT(r.wal.damaged_index, 3);
+        rig_recovery_fini(&r);
+        reseal(sim, 6, 1, at, 0x01);
+    }
+    rig_log_fini(&log);
+    disk_sim_free(sim);
+}
+
+/* Sectors of another log with the same ids, put back by a confused restore:
+ * good ones, and even the entry is the same, but what went before is not. */
+TEST(damage, a_record_of_another_history_does_not_chain)
+{
+    const struct wal_options o = rig_options(8192);
+    struct disk_sim *sims[2];
+    for (uint64_t i = 0; i < 2; i++) {
+        const struct raft_hard_state hs = {.term = 9, .vote = 1 + i};
+        const struct raft_hard_state same = {.term = 9, .vote = 3};
+        struct rig_log log = {0};
+        sims[i] = disk_sim_new(1);
+        struct wal *w = rig_open_well(sims[i], &o);
+        rig_write(w, &log, (struct rig_batch){1, 9, 1, 300, &hs});
+        rig_write(w, &log, (struct rig_batch){2, 9, 1, 300, &same});
+        rig_write(w, &log, (struct rig_batch){3, 9, 1, 300, NULL});
+        wal_close(w);
+        rig_log_fini(&log);
+    }
+    const struct bytes other = disk_sim_contents(sims[1], "00000001.wal");
+    overwrite(sims[0], "00000001.wal", 4, other.data + (size_t)4 * SECTOR);
+    overwrite(sims[0], "00000001.wal", 5, other.data + (size_t)5 * SECTOR);
+    expect_damage(sims[0], &o, (struct rig_entry){.index = 2}, 1,
+                  "was synced and is gone");
+    disk_sim_free(sims[0]);
+    disk_sim_free(sims[1]);
+}
+
+/* A segment whose first sector was torn becomes a spare; a second tear over
+ * what is left there must not look like damage, so it is cleaned first (L1). */
+TEST(damage, a_half_begun_segment_is_cleaned)
+{
+    const struct wal_options o = rig_options(8192);
+    struct rig_log log = {0};
+    struct disk_sim *sim = make_log(&log, 1, &o);
+    uint8_t half[SECTOR] = {0};
+    sector_seal(half, (struct sector_place){2, 0}, true, 1);
+    memset(half + 200, 0, sizeof half - 200);
+    overwrite(sim, "00000002.wal", 0, half);
+    struct wal *w = rig_open_well(sim, &o);
+    const struct bytes spare = disk_sim_contents(sim, "00000002.wal");
+    uint8_t sector[SECTOR];
+    memcpy(sector, spare.data, SECTOR);
+    EXPECT(!sector_judge(sector, (struct sector_place){2, 0}).unclean);
+    wal_close(w);
     rig_log_fini(&log);
     disk_sim_free(sim);
 }
