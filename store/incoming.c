@@ -32,11 +32,12 @@ enum status incoming_of(const char *store, struct incoming *ret,
     return ST_OK;
 }
 
-static enum status open_directory(const char *path, int *ret,
+/* flags: O_NOFOLLOW for what is removed and made here; the store's own
+ * directory may be a link to another disk. */
+static enum status open_directory(const char *path, int flags, int *ret,
                                   struct fault *reterr)
 {
-    const int fd =
-        open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags, 0);
     if (fd < 0) {
         return fault_sys(reterr, errno, "cannot open the directory '%s'", path);
     }
@@ -74,7 +75,7 @@ enum status incoming_make(const struct incoming *in, struct fault *reterr)
         return fault_sys(reterr, errno, "cannot make the directory '%s'",
                          in->path);
     }
-    st = open_directory(in->path, &fd, reterr);
+    st = open_directory(in->path, O_NOFOLLOW, &fd, reterr);
     if (st == ST_OK) {
         st = make_lock_file(fd, reterr);
         (void)close(fd); /* nothing was written through it */
@@ -85,7 +86,7 @@ enum status incoming_make(const struct incoming *in, struct fault *reterr)
 bool incoming_is_full(const struct incoming *in, uint64_t bytes)
 {
     int directory = -1;
-    if (open_directory(in->path, &directory, NULL) != ST_OK) {
+    if (open_directory(in->path, O_NOFOLLOW, &directory, NULL) != ST_OK) {
         return false;
     }
     int error = 0;
@@ -104,7 +105,7 @@ bool incoming_is_full(const struct incoming *in, uint64_t bytes)
 enum status incoming_sync(const struct incoming *in, struct fault *reterr)
 {
     int directory = -1;
-    enum status st = open_directory(in->path, &directory, reterr);
+    enum status st = open_directory(in->path, O_NOFOLLOW, &directory, reterr);
     if (st != ST_OK) {
         return st;
     }
@@ -186,9 +187,9 @@ enum status incoming_install(const struct incoming *in, struct fault *reterr)
     int from = -1;
     int to = -1;
     int lock = -1;
-    enum status st = open_directory(in->path, &from, reterr);
+    enum status st = open_directory(in->path, O_NOFOLLOW, &from, reterr);
     if (st == ST_OK) {
-        st = open_directory(in->store, &to, reterr);
+        st = open_directory(in->store, 0, &to, reterr);
     }
     if (st == ST_OK) {
         st = lock_store(to, in, &lock, reterr);
@@ -243,7 +244,7 @@ static enum status remove_files(int directory, const struct incoming *in,
 enum status incoming_remove(const struct incoming *in, struct fault *reterr)
 {
     int fd = -1;
-    const enum status found = open_directory(in->path, &fd, reterr);
+    const enum status found = open_directory(in->path, O_NOFOLLOW, &fd, reterr);
     if (found == ST_NOT_FOUND) {
         return ST_OK;
     }

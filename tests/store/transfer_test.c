@@ -3,6 +3,7 @@
 #include "transfer_rig.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/codec.h"
 #include "base/crc32c.h"
@@ -658,6 +659,26 @@ TEST(transfer, leftovers_are_removed_by_the_start_and_by_the_next_import)
         }
     }
     EXPECT_INT(transfer_receive(&to, buf_bytes(&stream), 100, 2), ST_OK);
+    transfer_open(&to);
+    EXPECT_INT(transfer_digest(&to), transfer_digest(&from));
+    rig_end(&from);
+    rig_end(&to);
+    buf_fini(&stream);
+}
+
+/* Danger: a store that was put on another disk cannot be caught up. */
+TEST(transfer, the_stores_directory_may_be_a_link)
+{
+    struct rig from, to;
+    struct buf stream = {0};
+    char path[600];
+    small_stream(&from, &stream);
+    (void)old_state(&to);
+    (void)snprintf(path, sizeof path, "%s.elsewhere", to.path);
+    EXPECT_INT(rename(to.path, path), 0);
+    EXPECT_INT(symlink(path, to.path), 0);
+    EXPECT_INT(transfer_receive(&to, buf_bytes(&stream), 100, 2), ST_OK);
+    EXPECT(!transfer_exists(to.path, "incoming"));
     transfer_open(&to);
     EXPECT_INT(transfer_digest(&to), transfer_digest(&from));
     rig_end(&from);
