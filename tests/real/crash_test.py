@@ -97,7 +97,8 @@ def a_clean_stop_under_load_loses_nothing_either(base):
         for number in range(3):
             writers = history.start_writers(node.mounts, states, 77 + number)
             time.sleep(0.3)
-            expect_equal(node.stop(), 0, "exit status")
+            code = node.stop()
+            expect(code == 0, "exit status %s:\n%s" % (code, node.output()[-1500:]))
             reports = history.collect(writers)
             expect_equal([m for m in node.mounts if rig.mounts_at(m)], [], "mounts left")
             node.start()
