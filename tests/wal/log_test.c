@@ -276,3 +276,35 @@ TEST(log, the_segment_size_may_change)
     rig_log_fini(&log);
     disk_sim_free(sim);
 }
+
+/* A crash between the mark of a trim and its end must not leave segments that
+ * nobody ever removes. */
+TEST(log, what_a_trim_left_goes_at_the_next_opening)
+{
+    const struct wal_options o = rig_options(8192);
+    struct disk_sim *sim = disk_sim_new(test_seed());
+    struct rig_log log = {0};
+    struct fault f;
+    struct wal *w = rig_open_well(sim, &o);
+    rig_write(w, &log, (struct rig_batch){1, 1, 100, 300, NULL});
+    struct wal_stats before;
+    wal_stats(w, &before);
+    EXPECT(before.segments > 4);
+    disk_sim_plan(
+        sim, (struct disk_sim_fault){.on = DISK_SIM_RENAME | DISK_SIM_REMOVE,
+                                     .what = DISK_SIM_FAIL,
+                                     .st = ST_DENIED,
+                                     .forever = true});
+    EXPECT_INT(wal_trim(w, 100, 1, &f), ST_DENIED);
+    rig_log_trim(&log, 100, 1);
+    EXPECT(disk_sim_contents(sim, "00000001.wal").data != NULL);
+    disk_sim_unplan_all(sim);
+    w = reopen(sim, w, &o, &log);
+    EXPECT(disk_sim_contents(sim, "00000001.wal").data == NULL);
+    struct wal_stats after;
+    wal_stats(w, &after);
+    EXPECT_INT(after.segments, 1 + o.recycled_max);
+    wal_close(w);
+    rig_log_fini(&log);
+    disk_sim_free(sim);
+}

@@ -21,7 +21,8 @@ static void keep_promises(uint64_t seed)
     size_t count = 0;
     size_t kept = 0;
     for (int step = 0; step < 300; step++) {
-        const uint32_t size = (uint32_t)prng_below(&p, 1500);
+        const uint32_t size = (uint32_t)prng_below(
+            &p, prng_chance(&p, 1, 3) ? o.segment_size / 3 : 1500);
         if (count < count_of(promised) && wal_reserve(w, size)) {
             promised[count++] = (struct rig_entry){.size = size};
         }
@@ -29,7 +30,7 @@ static void keep_promises(uint64_t seed)
             count--; /* refused by raft after all */
             wal_unreserve(w, promised[count].size);
         }
-        if (count == 0 || !prng_chance(&p, 1, 8)) {
+        if (!prng_chance(&p, 1, 8)) {
             continue;
         }
         const struct raft_hard_state hs = {.term = 1, .vote = 1};
