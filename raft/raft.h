@@ -151,7 +151,9 @@ void raft_free(struct raft *r); /* NULL is fine */
 /* One unit of time passed. */
 void raft_tick(struct raft *r);
 
-/* A message arrived, or a response of a storage write is due.
+/* A message arrived, or a response of a storage write is due.  The host vouches
+ * for the sender: a message from the network may not bear this member's id or a
+ * thread's as `from`, but for requests that a peer passes back.
  *
  *   ST_NOT_FOUND   a response from somebody who is no member: ignored
  *                  (never for this member's own ones)

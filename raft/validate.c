@@ -37,9 +37,11 @@ static bool entry_is_good(const struct raft_entry *e)
 
 /* What a member may get from itself: own votes and acknowledgements, and
  * requests that others passed on and back. */
-static bool may_be_from_itself(enum raft_message_type type)
+static bool may_be_from_itself(const struct raft_message *m)
 {
-    return type == RAFT_MSG_APPEND_RESPONSE || type == RAFT_MSG_VOTE_RESPONSE ||
+    const enum raft_message_type type = m->type;
+    return (type == RAFT_MSG_APPEND_RESPONSE && !m->reject) ||
+           type == RAFT_MSG_VOTE_RESPONSE ||
            type == RAFT_MSG_PRE_VOTE_RESPONSE || type == RAFT_MSG_PROPOSE ||
            type == RAFT_MSG_READ_INDEX || type == RAFT_MSG_TRANSFER_LEADER;
 }
@@ -137,7 +139,7 @@ enum status raft_validate(const struct raft *r, const struct raft_message *m)
     const bool is_request_of_no_term =
         m->type == RAFT_MSG_PROPOSE || m->type == RAFT_MSG_READ_INDEX;
     if (m->from == RAFT_NONE || is_thread(m->from) ||
-        (m->from == r->id && !may_be_from_itself(m->type)) ||
+        (m->from == r->id && !may_be_from_itself(m)) ||
         (m->term == 0) != is_request_of_no_term || m->term > NUMBER_MAX ||
         m->index > NUMBER_MAX || m->reject_hint > NUMBER_MAX ||
         !body_is_good(m)) {
