@@ -75,6 +75,19 @@ static void on_lost(void *arg, uint64_t to, enum peer_stream stream,
     }
 }
 
+/* Members are those of the configuration; a removed one is told so. */
+static enum status may_join(void *arg, uint64_t from, const char *addresses,
+                            struct fault *reterr)
+{
+    const struct peers *p = arg;
+    (void)addresses;
+    return peer_hub_has(p->hub, from)
+               ? ST_OK
+               : fault_set(reterr, ST_DENIED,
+                           "member %llx is not in this cluster",
+                           (unsigned long long)from);
+}
+
 static void on_event(void *arg, enum peer_event what, uint64_t member,
                      const struct fault *why)
 {
@@ -138,6 +151,7 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
         .on_lost = on_lost,
         .on_unreachable = on_unreachable,
         .on_drained = on_drained,
+        .may_join = may_join,
         .on_event = on_event,
     };
     struct peers *p = xcalloc(1, sizeof *p);
