@@ -26,7 +26,7 @@ static uint32_t mode_of(const struct fs *fs, const struct fs_node *n)
 void fs_attr_of(const struct fs *fs, const struct fs_node *n, struct stat *ret)
 {
     *ret = (struct stat){
-        .st_ino = n->ino != 0 && n != fs->root ? n->ino : n->id,
+        .st_ino = fs_node_shown_ino(fs, n),
         .st_mode = mode_of(fs, n),
         .st_nlink = n->gone ? 0 : 1, /* 2 would promise no subdirectories */
         .st_uid = fs->options.uid,

@@ -42,9 +42,9 @@ static void note_move(struct fs *fs, struct fs_change *c, int64_t revision)
         }
         return;
     }
-    if (target != NULL && (n != NULL || target->ino != fs_ino_of(&c->item))) {
+    if (target != NULL) {
         c->other = fs_node_hold(target);
-        fs_node_end(fs, target, revision);
+        fs_node_replace(fs, target, revision);
     }
     if (n != NULL && fs_node_find(fs, false, key_of(c)) == NULL) {
         fs_node_move(fs, n, key_of(c), revision);

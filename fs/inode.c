@@ -239,6 +239,17 @@ void fs_node_move(struct fs *fs, struct fs_node *n, struct bytes key,
     n->revision = revision > n->revision ? revision : n->revision;
 }
 
+void fs_node_replace(struct fs *fs, struct fs_node *n, int64_t revision)
+{
+    must(!n->pending);
+    if (!n->gone) {
+        fs_node_end(fs, n, revision);
+    }
+    n->shown = n->shown != 0 ? n->shown : n->ino;
+    hmap_remove(&fs->nodes_by_ino, &n->by_ino);
+    n->ino = 0;
+}
+
 void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
                    int64_t revision)
 {
@@ -246,8 +257,10 @@ void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
     struct fs_node *other = fs_node_find_ino(fs, ino);
     if (other != NULL && other != n) {
         must(other->gone); /* it had the name that n has now */
-        hmap_remove(&fs->nodes_by_ino, &other->by_ino);
-        other->ino = 0;
+        fs_node_replace(fs, other, revision);
+    }
+    if (n->ino != 0 && n->ino != ino && n->shown == 0) {
+        n->shown = n->ino;
     }
     set_ino(fs, n, ino);
     fs_node_update(fs, n, item, revision);
@@ -368,7 +381,11 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
         named = NULL;
     }
     if (n == NULL) {
-        n = node_new(fs, false, free_id(fs, ino));
+        /* What had the number may still be held; the next ones are others'. */
+        const bool taken = fs_node_of(fs, ino) != NULL || ino <= FUSE_ROOT_ID;
+        n = node_new(fs, false,
+                     free_id(fs, taken ? fs->provisional_next : ino));
+        n->shown = taken ? n->id : 0;
         set_ino(fs, n, ino);
     }
     /* An old answer does not take a name away from what is newer. */

@@ -21,7 +21,10 @@ struct fs_node {
 
     /* read-only elsewhere */
     uint64_t id;
-    uint64_t ino; /* the identity; 0 while pending */
+    uint64_t ino;   /* the identity; 0 while pending */
+    uint64_t shown; /* the inode number, where that is another; else 0: after
+                       a rename over a key whose life goes on, the file is
+                       another to all programs that look */
     bool directory;
     bool gone;    /* the key's life has ended; unlinked */
     bool pending; /* created here, never published */
@@ -39,6 +42,14 @@ struct fs_node {
     struct list waiters;       /* calls, until `closing` is 0 */
     struct list pending_link;
 };
+
+static inline uint64_t fs_node_shown_ino(const struct fs *fs,
+                                         const struct fs_node *n)
+{
+    return n == fs->root || (n->shown == 0 && n->ino == 0) ? n->id
+           : n->shown != 0                                 ? n->shown
+                                                           : n->ino;
+}
 
 void fs_nodes_init(struct fs *fs);
 void fs_nodes_fini(struct fs *fs);
@@ -84,6 +95,8 @@ void fs_node_move(struct fs *fs, struct fs_node *n, struct bytes key,
 /* Its life goes on as that of the item, which stands under its name. */
 void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
                    int64_t revision);
+/* The file was replaced, and what replaced it lives its life on. */
+void fs_node_replace(struct fs *fs, struct fs_node *n, int64_t revision);
 /* Two files have changed places. */
 void fs_nodes_exchange(struct fs *fs, struct bytes a, struct bytes b,
                        int64_t revision);

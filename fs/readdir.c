@@ -205,7 +205,7 @@ static struct fs_node *node_of(struct fs *fs, const struct fs_listing *l,
                         : fs_node_of_item(fs, &item, l->revision);
 }
 
-static uint64_t ino_of(const struct fs_listing_page *p,
+static uint64_t ino_of(struct fs *fs, const struct fs_listing_page *p,
                        const struct fs_listing_entry *e)
 {
     if (e->pending) {
@@ -213,8 +213,11 @@ static uint64_t ino_of(const struct fs_listing_page *p,
     }
     struct kv_item item = e->item;
     item.key = fs_listing_key(p, e);
-    return e->directory ? fs_ino_of_directory(item.key, &item)
-                        : fs_ino_of(&item);
+    if (e->directory) {
+        return fs_ino_of_directory(item.key, &item);
+    }
+    const struct fs_node *n = fs_node_find_ino(fs, fs_ino_of(&item));
+    return n != NULL ? fs_node_shown_ino(fs, n) : fs_ino_of(&item);
 }
 
 static bool add_plain(struct fs_call *c, const char *name, uint64_t ino,
@@ -239,7 +242,7 @@ static bool add_entry(struct fs_call *c, const struct fs_listing *l,
     struct fs *fs = c->fs;
     const char *name = (const char *)p->text.data + e->name_at;
     if (c->flags == 0) {
-        return add_plain(c, name, ino_of(p, e), e->directory, next);
+        return add_plain(c, name, ino_of(fs, p, e), e->directory, next);
     }
     const size_t room = c->size - c->data.size;
     const size_t need = fuse_add_direntry_plus(c->req, NULL, 0, name, NULL, 0);

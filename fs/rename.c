@@ -178,8 +178,8 @@ static void file_moved(struct fs_call *c)
         fs_node_move(fs, n, buf_bytes(&c->other.key), revision);
         fs_node_adopt(fs, n, item, revision);
         fs_node_drop(fs, n);
-    } else if (old != NULL && old->ino != fs_ino_of(item)) {
-        fs_node_end(fs, old, revision);
+    } else if (old != NULL) {
+        fs_node_replace(fs, old, revision);
     }
     fs_reply_errno(c, 0);
 }

@@ -117,6 +117,34 @@ TEST(rename, replaces_atomically)
     rig_end(&r);
 }
 
+/* tail -F and all that look for rotated files compare inode numbers. */
+TEST(rename, over_a_file_is_another_inode_everywhere)
+{
+    rig_begin(&r, "");
+    struct fuse_entry_out before;
+    struct fuse_entry_out after;
+    struct fuse_attr attr;
+    uint64_t h;
+    (void)fake_put(&r.kv, "/k", "old");
+    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "k", &before), 0);
+    EXPECT_INT(rig_open(&r, before.nodeid, O_RDWR, &h), 0);
+    EXPECT_INT(rig_write(&r, before.nodeid, h, 0, "O", 0), 0);
+    (void)fake_put(&r.kv, "/tmp", "new");
+    (void)fake_move(&r.kv, "/tmp", "/k", false, true);
+    rig_run(&r);
+    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "k", &after), 0);
+    EXPECT(after.nodeid != before.nodeid);
+    EXPECT(after.attr.ino != before.attr.ino);
+    EXPECT_INT(rig_getattr(&r, before.nodeid, &attr), 0); /* still open */
+    EXPECT_INT(attr.nlink, 0);
+    EXPECT_INT(attr.ino, before.attr.ino);
+    /* What was written to the replaced file goes with it. */
+    EXPECT_INT(rig_flush(&r, before.nodeid, h), 0);
+    EXPECT_TEXT(rig_value(&r, "/k"), "new");
+    EXPECT_INT(rig_release(&r, before.nodeid, h), 0);
+    rig_end(&r);
+}
+
 TEST(rename, keeps_the_number)
 {
     rig_begin(&r, "");
