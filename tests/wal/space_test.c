@@ -1,5 +1,8 @@
 /* A disk that is full: decided before anything is written, and not for ever. */
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/prng.h"
 #include "tests/wal/world.h"
 
@@ -68,6 +71,59 @@ TEST(space, promised_is_kept)
     for (uint64_t i = 0; i < 100; i++) {
         keep_promises(test_seed() + i);
     }
+}
+
+/* The loop promises while the log's thread writes, begins segments and trims.
+ */
+struct promiser {
+    struct wal *wal;
+    _Atomic uint64_t promised, written;
+    _Atomic bool ended;
+};
+
+static void *promise(void *arg)
+{
+    struct promiser *p = arg;
+    while (!p->ended) {
+        if (p->promised - p->written < 20 && wal_reserve(p->wal, 700)) {
+            p->promised++;
+        }
+        if (wal_reserve(p->wal, 300)) {
+            wal_unreserve(p->wal, 300);
+        }
+        struct wal_stats stats;
+        wal_stats(p->wal, &stats);
+        (void)wal_wants_tending(p->wal);
+    }
+    return NULL;
+}
+
+TEST(space, promised_by_another_thread_is_kept)
+{
+    const struct wal_options o = rig_options(32768);
+    struct disk_sim *sim = disk_sim_new(test_seed());
+    disk_sim_set_capacity(sim, 4 * o.segment_size + o.segment_size / 8);
+    struct promiser p = {.wal = rig_open_well(sim, &o)};
+    struct fault f = {{0}};
+    pthread_t thread;
+    EXPECT_INT(pthread_create(&thread, NULL, promise, &p), 0);
+    while (p.written < 5000) {
+        if (p.promised == p.written) {
+            /* The disk is full of what nobody needs any more. */
+            EXPECT_INT(wal_sync(p.wal, &f), ST_OK);
+            EXPECT_INT(wal_trim(p.wal, p.written, 1, &f), ST_OK);
+            continue;
+        }
+        EXPECT_INT(
+            rig_append(p.wal,
+                       (struct rig_batch){p.written + 1, 1, 1, 700, NULL}, &f),
+            ST_OK);
+        p.written++;
+    }
+    p.ended = true;
+    EXPECT_INT(pthread_join(thread, NULL), 0);
+    wal_close(p.wal);
+    disk_sim_free(sim);
 }
 
 /* Promises must end where the disk does, and come back with room. */
