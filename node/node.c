@@ -320,13 +320,15 @@ enum status node_start(struct loop *loop, const struct node_options *options,
     n->arg = arg;
     n->heartbeat_ns = options->heartbeat_ms * INT64_C(1000000);
     n->wake_at = INT64_MAX;
+    /* Before the links', so that what a turn sends leaves in that turn. */
+    n->hook = (struct loop_hook){.run = turn, .arg = n};
+    loop_hook_add(loop, &n->hook);
     const enum status st = open_all(n, options, reterr);
     if (st != ST_OK) {
+        loop_hook_remove(&n->hook);
         free_all(n);
         return st;
     }
-    n->hook = (struct loop_hook){.run = turn, .arg = n};
-    loop_hook_add(loop, &n->hook);
     n->tick = loop_timer_new(loop, tick, n);
     n->wake = loop_timer_new(loop, woken, n);
     loop_timer_at(n->tick, loop_now_ns() + n->heartbeat_ns);

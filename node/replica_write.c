@@ -65,7 +65,7 @@ static enum status encode(struct replica *r, struct pending *p)
 }
 
 /* The leader's log decides about space: followers send it what they have. */
-static bool leads(const struct replica *r)
+bool replica_leads(const struct replica *r)
 {
     struct raft_status s;
     raft_status(r->raft, &s);
@@ -98,7 +98,7 @@ void replica_propose_queued(struct replica *r)
 {
     size_t count = 0;
     uint64_t bytes = 0;
-    const bool reserves = leads(r);
+    const bool reserves = replica_leads(r);
     struct list batch;
     list_init(&batch);
     while (!list_is_empty(&r->pending.queued_writes) &&

@@ -3,7 +3,8 @@
  * Who syncs: the loop itself when the batch is all that anybody waits for,
  * since handing it to a sleeping thread costs more than the sync's overlap
  * would gain; else the WAL thread, so that the loop goes on reading requests
- * that will share the next sync.
+ * that will share the next sync. A leader with followers always leaves it to
+ * the thread: its sends overlap with its write.
  */
 
 #include <stdlib.h>
@@ -107,8 +108,13 @@ static void gather(struct node *n)
     j->trim = replica_trim_point(n->replica, &j->trim_index, &j->trim_term);
 }
 
-static bool nobody_else_waits(const struct node *n)
+/* A leader's sends leave after its turn: its own write overlaps with them only
+ * on the other thread. */
+static bool loop_may_sync(const struct node *n)
 {
+    if (n->peers != NULL && replica_leads(n->replica)) {
+        return false;
+    }
     size_t entries = 0;
     for (size_t i = 0; i < n->save.count; i++) {
         entries += n->save.messages[i].entries.count;
@@ -135,7 +141,7 @@ bool node_save(struct node *n)
         }
         return false;
     }
-    if (!j->trim && nobody_else_waits(n)) {
+    if (!j->trim && loop_may_sync(n)) {
         carry_out(&j->job);
         saved(&j->job);
         return true;
