@@ -114,6 +114,31 @@ TEST(compact, space_comes_back_in_slices)
     rig_end(&r);
 }
 
+/* One revision may name more keys than a slice takes: the sweep must still get
+ * past it. */
+TEST(compact, a_large_revision_is_swept)
+{
+    struct rig r;
+    rig_begin(&r);
+    for (int i = 0; i < 9000; i++) {
+        (void)rig_do(&r, "put key_with_a_long_name_%d v", i);
+    }
+    rig_deliver(&r);
+    rig_flush(&r);
+    (void)rig_do(&r, "del key to=+");
+    (void)rig_do(&r, "put other v");
+    rig_deliver(&r);
+    rig_flush(&r);
+    EXPECT_INT(history_rows(&r), 18000);
+    EXPECT_INT(rig_compact(&r, store_revision(r.store)), ST_OK);
+    for (int slices = 0; store_has_garbage(r.store); slices++) {
+        EXPECT(slices < 20);
+        rig_flush(&r);
+    }
+    EXPECT_INT(history_rows(&r), 0);
+    rig_end(&r);
+}
+
 /* A sweep that was interrupted goes on where it was; one that was never begun
  * begins. */
 TEST(compact, a_sweep_survives_restarts)

@@ -198,26 +198,37 @@ TEST(damage, a_flush_does_not_seal_damage)
     rig_end(&r);
 }
 
-/* A write that has to answer with a damaged value stops the node; it does not
- * answer without it. */
+/* A write that would carry a damaged value on stops the node; it does not write
+ * the value anew, with a checksum that holds. */
 TEST(damage, apply_stops_at_damage)
 {
-    struct rig r;
-    rig_begin(&r);
-    (void)rig_do(&r, "put a the-value-that-is-damaged");
-    rig_flush(&r);
-    store_close(r.store);
-    damage_value(&r, "the-value-that-is-damaged");
-    EXPECT_INT(store_open(r.path, &r.options, &r.store, &r.fault), ST_OK);
-    const struct kv_op op = {.type = KV_OP_MOVE,
-                             .move = {bytes_of("a"), bytes_of("b"), 0, 0, 0}};
-    const struct kv_txn_spec txn = {.success = &op, .success_count = 1};
-    const struct store_stamp stamp = {.time_ns = 1};
-    struct buf command = {0};
-    store_encode_txn(&stamp, &txn, &command);
-    EXPECT_INT(
-        store_apply(r.store, 2, 1, buf_bytes(&command), &r.outcome, &r.fault),
-        ST_CORRUPT);
-    buf_fini(&command);
-    rig_end(&r);
+    static const struct kv_op ops[] = {
+        {.type = KV_OP_MOVE,
+         .move = {.from = {(const uint8_t *)"a", 1},
+                  .to = {(const uint8_t *)"b", 1}}},
+        {.type = KV_OP_PUT,
+         .put = {.key = {(const uint8_t *)"a", 1}, .ignore_value = true}},
+        {.type = KV_OP_PUT,
+         .put = {.key = {(const uint8_t *)"a", 1}, .prev_kv = true}},
+        {.type = KV_OP_RANGE,
+         .range = {.keys = {.key = {(const uint8_t *)"a", 1}}}},
+    };
+    for (unsigned i = 0; i < count_of(ops); i++) {
+        struct rig r;
+        rig_begin(&r);
+        (void)rig_do(&r, "put a the-value-that-is-damaged");
+        rig_flush(&r);
+        store_close(r.store);
+        damage_value(&r, "the-value-that-is-damaged");
+        EXPECT_INT(store_open(r.path, &r.options, &r.store, &r.fault), ST_OK);
+        const struct kv_txn_spec txn = {.success = &ops[i], .success_count = 1};
+        const struct store_stamp stamp = {.time_ns = 1};
+        struct buf command = {0};
+        store_encode_txn(&stamp, &txn, &command);
+        EXPECT_INT(store_apply(r.store, 2, 1, buf_bytes(&command), &r.outcome,
+                               &r.fault),
+                   ST_CORRUPT);
+        buf_fini(&command);
+        rig_end(&r);
+    }
 }
