@@ -46,7 +46,8 @@ void store_options_default(struct store_options *ret);
  *   ST_CORRUPT, ST_IO */
 enum status store_open(const char *path, const struct store_options *options,
                        struct store **ret, struct fault *reterr) MUST_USE;
-/* Without flushing; the log has what is missing. NULL is fine. */
+/* Without flushing; the log has what is missing. Not while store_flush_run() is
+ * at work on another thread. NULL is fine. */
 void store_close(struct store *s);
 
 /* --- identity, kept with the state --- */
@@ -175,8 +176,8 @@ void store_watch(struct store *s, struct kv_watch *w);
 void store_unwatch(struct store *s, struct kv_watch *w);
 /* When the state is replaced by a later one in another store: every watch goes
  * on there from the revision after the last it was given, out of the history,
- * or ends with ST_COMPACTED.  In between no store_unwatch(), and not from inside
- * a delivery. */
+ * or ends with ST_COMPACTED.  In between no store_unwatch(), and not from
+ * inside a delivery. */
 struct store_watches;
 struct store_watches *store_take_watches(struct store *s);
 void store_give_watches(struct store *s, struct store_watches *take);
