@@ -36,7 +36,7 @@ enum flag_fate {
 
 /* The group of flags that etcd does not have; their variables begin with
  * KEELFS_ and not with ETCD_. */
-#define FLAG_GROUP_OWN "Mounts"
+#define FLAG_GROUP_OWN "Mounts and the loop"
 
 struct flag {
     const char *name;

@@ -24,10 +24,6 @@
 #include "cmd/server_flags.h"
 #include "cmd/server_options.h"
 
-/* How long the loop looks for more work before it sleeps: about what waking it
- * would cost. */
-#define SPIN_US 50
-
 struct server {
     const struct server_options *options;
     struct fs_options fs_options;
@@ -161,7 +157,7 @@ static int serve(const struct server_options *o,
 {
     struct server s = {.options = o, .fs_options = *fs_options};
     struct fault fault;
-    const struct loop_options loop_options = {.spin_us = SPIN_US};
+    const struct loop_options loop_options = {.spin_us = o->spin_us};
     if (loop_new(&loop_options, &s.loop, &fault) != ST_OK) {
         log_error("cannot start: %s", fault.text);
         return 1;

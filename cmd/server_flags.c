@@ -42,6 +42,9 @@ const struct flag server_flags[] = {
     USED(TEXT, "mount-options", "", "",
          "options of the mounts, separated by commas; a wrong one lists the "
          "right ones"),
+    USED(COUNT, "loop-spin", "50", "",
+         "microseconds that the server looks for more work before it sleeps; "
+         "0 where cores are scarce"),
 #undef GROUP
 
 #define GROUP "Member"

@@ -14,6 +14,9 @@
 /* Requests travel and are stored whole; larger ones belong into files. */
 #define REQUEST_BYTES_MAX (10 * 1024 * 1024)
 
+/* More would be a core that is busy for good. */
+#define SPIN_US_MAX 10000
+
 static enum status check_times(const struct server_options *o,
                                struct fault *reterr)
 {
@@ -55,7 +58,7 @@ static enum status check_range(const struct flags *f, const char *name,
 static enum status limits_from(const struct flags *f, struct server_options *o,
                                struct fault *reterr)
 {
-    int64_t ops = 0, bytes = 0, keep = 0;
+    int64_t ops = 0, bytes = 0, keep = 0, spin = 0;
     enum status st = check_range(f, "max-txn-ops", 1, UINT32_MAX, &ops, reterr);
     if (st == ST_OK) {
         st = check_range(f, "max-request-bytes", 1, REQUEST_BYTES_MAX, &bytes,
@@ -65,9 +68,13 @@ static enum status limits_from(const struct flags *f, struct server_options *o,
         st = check_range(f, "snapshot-catchup-entries", 0, INT32_MAX, &keep,
                          reterr);
     }
+    if (st == ST_OK) {
+        st = check_range(f, "loop-spin", 0, SPIN_US_MAX, &spin, reterr);
+    }
     if (st != ST_OK) {
         return st;
     }
+    o->spin_us = (uint32_t)spin;
     o->txn_ops_max = (uint32_t)ops;
     o->request_bytes_max = (uint64_t)bytes;
     o->log_keep_entries = (uint64_t)keep;

@@ -24,6 +24,7 @@ struct server_options {
     const char *const *mounts;
     size_t mounts_count;
     const char *mount_options;
+    uint32_t spin_us;
 
     enum log_level log_level;
     const char *log_output; /* "stderr", "stdout" or a path */

@@ -154,6 +154,7 @@ TEST(server_options, defaults_are_etcds)
     EXPECT_INT(o->txn_ops_max, 128);
     EXPECT_INT(o->request_bytes_max, 1572864);
     EXPECT_INT(o->log_keep_entries, 5000);
+    EXPECT_INT(o->spin_us, 50);
     EXPECT_INT(o->log_level, LOG_INFO);
     EXPECT_TEXT(o->log_output, "stderr");
     EXPECT_INT(o->mounts_count, 0);
@@ -218,6 +219,7 @@ TEST(server_options, what_contradicts_itself_is_refused)
         {{"--election-timeout=499", "--heartbeat-interval=100"},
          "at least 5 times --heartbeat-interval"},
         {{"--election-timeout=50001", "--name=a"}, "at most 50000 ms"},
+        {{"--loop-spin=10001", "--name=a"}, "--loop-spin is 10001"},
         {{"--max-txn-ops=0", "--name=a"}, "--max-txn-ops is 0"},
         {{"--max-txn-ops=4294967296", "--name=a"}, "--max-txn-ops is"},
         {{"--max-request-bytes=0", "--name=a"}, "--max-request-bytes is 0"},
