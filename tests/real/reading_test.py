@@ -46,6 +46,29 @@ def an_open_file_is_one_revision_however_long_it_is_read(tree):
         expect_equal(calls.read(reader + "/f"), b"another life")
 
 
+@test()
+def a_reader_at_the_end_goes_on_to_a_revision_that_adds_to_its_own(tree):
+    """tail -f keeps its descriptor.  What it read and what follows are then the
+    later revision in whole; where they would not be, nothing follows."""
+    a, b = tree.fresh("at the end")
+    calls.put(a + "/f", b"one\n")
+    fd = os.open(b + "/f", os.O_RDONLY)
+    try:
+        expect_equal(os.read(fd, 100), b"one\n", "the first value")
+        expect_equal(os.read(fd, 100), b"", "its end")
+        line = os.open(a + "/f", os.O_WRONLY | os.O_APPEND)
+        os.write(line, b"two\n")
+        os.close(line)
+        expect_equal(os.fstat(fd).st_size, 8, "fstat's size")
+        expect_equal(os.read(fd, 100), b"two\n", "what was appended")
+        expect_equal(os.read(fd, 100), b"", "its end")
+        calls.put(a + "/f", b"ONE\ntwo\nthree\n")
+        expect_equal(os.read(fd, 100), b"", "after a value that is no extension")
+        expect_equal(os.pread(fd, 100, 0), b"one\ntwo\n", "read once more from its beginning")
+    finally:
+        os.close(fd)
+
+
 @test(plain=True)
 def a_new_open_sees_every_write_acknowledged_before_it(tree):
     """The default is linearizable: through whichever mount, at once."""
