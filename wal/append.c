@@ -123,7 +123,8 @@ enum status wal_roll(struct wal *w, uint32_t flags, struct fault *reterr)
                                .flags = flags,
                                .cluster_id = w->cluster_id,
                                .member_id = w->member_id,
-                               .previous_end = w->next};
+                               .previous_end = w->next,
+                               .file_sectors = w->segment_sectors};
     if (w->live_count > 0) {
         head.previous = current(w)->id;
         must(head.previous < id);

@@ -67,6 +67,10 @@ static enum status look_at_file(struct disk_file *file, struct found *f,
     if (st == ST_OK && found == SCAN_RECORD) {
         f->kind = FOUND_LIVE;
         f->head = s.head;
+        if (s.head.file_sectors != f->sectors) {
+            f->kind = FOUND_DAMAGED;
+            f->why = "the file has not the size that it was made with";
+        }
     } else if (st == ST_OK && found == SCAN_NOTHING) {
         st = look_at_spare(&s, f, reterr);
     } else if (st == ST_OK && found == SCAN_TOO_NEW) {

@@ -52,6 +52,7 @@ static void head_put(uint8_t *to, const struct record_head *h)
         put_u64(to + 104, h->member_id);
         put_u32(to + 112, h->previous);
         put_u32(to + 116, h->previous_end);
+        put_u32(to + 120, h->file_sectors);
     }
 }
 
@@ -142,6 +143,7 @@ static enum record_format segment_get(struct reader *r, struct record_head *h)
     h->member_id = read_u64(r);
     h->previous = read_u32(r);
     h->previous_end = read_u32(r);
+    h->file_sectors = read_u32(r);
     if (!reader_ok(r) ||
         memcmp(name.data, format_name, FORMAT_FAMILY_SIZE) != 0 ||
         h->entries != 0) {

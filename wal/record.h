@@ -16,7 +16,7 @@
 #include "wal/sector.h"
 
 #define RECORD_HEAD_SIZE  88
-#define SEGMENT_HEAD_SIZE 120 /* of a RECORD_SEGMENT: the head and more */
+#define SEGMENT_HEAD_SIZE 124 /* of a RECORD_SEGMENT: the head and more */
 #define IDENTIFIER_SIZE   28
 #define RECORD_DATA_MAX   ((uint64_t)16 << 20) /* unless one entry is larger */
 
@@ -41,6 +41,7 @@ struct record_head {
     uint64_t cluster_id, member_id;
     uint32_t previous;     /* id of the segment before; 0: none */
     uint32_t previous_end; /* sectors that were used of it */
+    uint32_t file_sectors; /* of this segment */
 };
 
 struct identifier {

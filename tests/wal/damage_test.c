@@ -323,6 +323,26 @@ TEST(damage, recycled_space_is_never_a_record)
     disk_sim_free(sim);
 }
 
+/* Jepsen's truncate-wal: a log that was cut at the end of a record looks as if
+ * nothing had followed. */
+TEST(damage, a_truncated_segment_is_noticed)
+{
+    const struct wal_options o = rig_options(8192);
+    for (size_t size = 0; size < 8192; size += 256) {
+        struct rig_log log = {0};
+        struct disk_sim *sim = make_log(&log, 4, &o);
+        const struct bytes all = disk_sim_contents(sim, "00000001.wal");
+        uint8_t *copy = xmalloc(all.size);
+        memcpy(copy, all.data, all.size);
+        disk_sim_put(sim, "00000001.wal", (struct bytes){copy, size});
+        expect_damage(sim, &o, (struct rig_entry){0}, 0,
+                      "segment 00000001 at offset 0, ");
+        free(copy);
+        rig_log_fini(&log);
+        disk_sim_free(sim);
+    }
+}
+
 /* Writes that land elsewhere in the file, of a disk that says all is well:
  * never garbage, and never less than what a later record vouches for. */
 TEST(damage, misdirected_writes_serve_nothing_wrong)

@@ -98,13 +98,14 @@ static uint32_t expect_segment(const struct view *v, struct head h,
     rooms(v, 0, 1, r);
     h.type = 1;
     h.sectors = 1;
-    expect_head(r, &h, 120);
+    expect_head(r, &h, 124);
     EXPECT(memcmp(r + 88, "keelwal1", 8) == 0);
     EXPECT_INT(number(r + 96, 8), RIG_CLUSTER);
     EXPECT_INT(number(r + 104, 8), RIG_MEMBER);
     EXPECT_INT(number(r + 112, 4), previous);
     EXPECT_INT(number(r + 116, 4), previous_end);
-    expect_zeros(r + 120, ROOM - 120);
+    EXPECT_INT(number(r + 120, 4), 8192 / SECTOR);
+    expect_zeros(r + 124, ROOM - 124);
     return (uint32_t)number(r + 20, 4);
 }
 
