@@ -231,6 +231,31 @@ TEST(txn, compares_follow_the_rules)
     rig_end(&r);
 }
 
+/* All compares, also of nested transactions, are of the state before the whole
+ * transaction (etcd decides its path first); operations see each other. */
+TEST(txn, nested_branches_are_decided_before_anything_is_done)
+{
+    struct rig r;
+    rig_begin(&r);
+    const struct kv_compare absent = {.keys = {.key = bytes_of("a")},
+                                      .target = KV_COMPARE_VERSION,
+                                      .result = KV_COMPARE_EQUAL};
+    const struct kv_op yes[] = {PUT("b", "yes"), GET("a")};
+    const struct kv_op no[] = {PUT("b", "no")};
+    const struct kv_txn_spec inner = {
+        .compares = &absent, .compares_count = 1, THEN(yes), ELSE(no)};
+    const struct kv_op outer[] = {PUT("a", "1"), TXN(&inner), GET("b")};
+    EXPECT_INT(rig_txn(&r, &(struct kv_txn_spec){THEN(outer)}), ST_OK);
+    const struct kv_op_result *results = r.outcome.txn->results;
+    EXPECT(results[1].txn->succeeded);
+    EXPECT_INT(results[1].txn->results[1].range.count, 1);
+    EXPECT_BYTES(results[2].range.items[0].value, bytes_of("yes"));
+    EXPECT_INT(store_revision(r.store), 2);
+    EXPECT_TEXT(rig_do(&r, "get a to=z"),
+                "a=1 c2 m2 v1; b=yes c2 m2 v1; count 2");
+    rig_end(&r);
+}
+
 /* Rule 7: a refusal anywhere leaves nothing done, also of what stands before
  * it, also deep inside. */
 TEST(txn, everything_is_validated_before_anything_is_done)
