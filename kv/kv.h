@@ -93,11 +93,26 @@ struct kv_watch {
     void *state;
 };
 
+enum kv_role { KV_ROLE_UNKNOWN, KV_FOLLOWER, KV_CANDIDATE, KV_LEADER };
+
+struct kv_member {
+    uint64_t id;
+    const char *name; /* "": not known here */
+    bool is_self, is_learner;
+};
+
 /* Facts about the local view, without waiting. */
 struct kv_status {
     struct kv_header header;
     int64_t compact_revision;
-    uint64_t leader;            /* member id; 0: none known */
+    uint64_t leader;   /* member id; 0: none known */
+    enum kv_role role; /* of the member that answers */
+    uint64_t applied;  /* index of the last log entry in the state */
+    /* The cluster's, by increasing id; none where they are not known. Borrowed
+     * until the next call of any kind. */
+    const struct kv_member *members;
+    size_t members_count;
+    bool disk_full;             /* the store cannot grow on its disk */
     bool writable;              /* a write begun now has a leader to go to */
     uint64_t size_bytes;        /* of the store's file */
     uint64_t used_bytes;        /* of it, in use */

@@ -137,6 +137,9 @@ static enum status give_ids(struct members *m, const char *name,
                              "id: change a name");
         }
         ret->voters[i] = m->list[i].id;
+        (void)snprintf(ret->names[i], sizeof ret->names[i], "%.*s",
+                       (int)m->list[i].name.size,
+                       (const char *)m->list[i].name.data);
         memcpy(ret->addresses[i], m->list[i].addresses,
                sizeof ret->addresses[i]);
         ret->cluster_id = hash_u64(ret->cluster_id ^ m->list[i].id);

@@ -15,12 +15,15 @@
 
 #define IDENTITY_MEMBERS_MAX   64
 #define IDENTITY_ADDRESSES_MAX 1024 /* bytes, of one member */
+#define IDENTITY_NAME_MAX      128  /* bytes kept for display */
 
 struct identity {
     uint64_t cluster_id;                   /* never 0 */
     uint64_t member_id;                    /* of `name`; never 0 */
     uint64_t voters[IDENTITY_MEMBERS_MAX]; /* ascending */
     size_t voters_count;
+    /* Of each voter; a longer one is cut. */
+    char names[IDENTITY_MEMBERS_MAX][IDENTITY_NAME_MAX];
     /* Of each voter: "host:port,…", in the order they were given. */
     char addresses[IDENTITY_MEMBERS_MAX][IDENTITY_ADDRESSES_MAX];
 };

@@ -194,7 +194,12 @@ static enum status open_log(struct node *n, const struct node_options *o,
                             const struct identity *id, struct disk *disk,
                             struct fault *reterr)
 {
+    const char *names[IDENTITY_MEMBERS_MAX];
+    for (size_t i = 0; i < id->voters_count; i++) {
+        names[i] = id->names[i];
+    }
     const struct replica_options ro = {
+        .names = names,
         .cluster_id = id->cluster_id,
         .member_id = id->member_id,
         .first_conf = {.voters = id->voters, .voters_count = id->voters_count},

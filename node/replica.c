@@ -2,6 +2,7 @@
 
 #include "node/replica.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/codec.h"
@@ -26,6 +27,12 @@ struct replica *replica_new(const struct replica_options *options,
     memcpy(r->voters, options->first_conf.voters,
            options->first_conf.voters_count * sizeof r->voters[0]);
     r->options.first_conf.voters = r->voters;
+    for (size_t i = 0;
+         options->names != NULL && i < options->first_conf.voters_count; i++) {
+        (void)snprintf(r->names[i], sizeof r->names[i], "%s",
+                       options->names[i]);
+    }
+    r->options.names = NULL;
     r->storage.ops = &replica_log_ops;
     r->log = raft_memory_storage_new();
     r->results = store_results_new();

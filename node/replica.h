@@ -31,10 +31,14 @@
 
 struct replica;
 
+#define REPLICA_NAME_MAX 128 /* bytes of a member's name; the rest is cut */
+
 struct replica_options {
     uint64_t cluster_id, member_id;
     /* The members of a new cluster; of an old one the store knows them. */
     struct raft_conf_state first_conf;
+    /* Of first_conf.voters, in their order, for people to read; NULL: none. */
+    const char *const *names;
     uint32_t election_ticks, heartbeat_ticks;
     uint64_t seed; /* different on every member and at every start */
     size_t calls_max;

@@ -10,10 +10,12 @@ struct replica {
     struct replica_options options;
     struct store *store;
     uint64_t voters[RAFT_MEMBERS_MAX]; /* options.first_conf points here */
-    struct raft_memory_storage *log;   /* recent entries, ... */
-    struct raft_storage storage;       /* ... as raft sees them */
-    struct raft *raft;                 /* NULL until replica_begin() */
-    struct replica_clock clock;        /* of the present turn */
+    char names[RAFT_MEMBERS_MAX][REPLICA_NAME_MAX]; /* of these voters */
+    struct kv_member members[RAFT_MEMBERS_MAX];     /* as told last */
+    struct raft_memory_storage *log;                /* recent entries, ... */
+    struct raft_storage storage;                    /* ... as raft sees them */
+    struct raft *raft;          /* NULL until replica_begin() */
+    struct replica_clock clock; /* of the present turn */
 
     struct pending_table pending;
     struct store_results *results;

@@ -90,6 +90,46 @@ static void replica_unwatch(struct kv *kv, struct kv_watch *watch)
     store_unwatch(replica_of(kv)->store, watch);
 }
 
+static const char *name_of(const struct replica *r, uint64_t member)
+{
+    for (size_t i = 0; i < r->options.first_conf.voters_count; i++) {
+        if (r->voters[i] == member) {
+            return r->names[i];
+        }
+    }
+    return ""; /* joined later */
+}
+
+/* The members in force; returns how many. */
+static size_t list_members(struct replica *r, size_t peers_count)
+{
+    size_t count = 0;
+    for (; count < peers_count && count < RAFT_MEMBERS_MAX; count++) {
+        struct raft_peer_status peer;
+        raft_peer(r->raft, count, &peer);
+        r->members[count] =
+            (struct kv_member){.id = peer.id,
+                               .name = name_of(r, peer.id),
+                               .is_self = peer.id == r->options.member_id,
+                               .is_learner = peer.is_learner};
+    }
+    return count;
+}
+
+static enum kv_role role_of(enum raft_role role)
+{
+    switch (role) {
+    case RAFT_FOLLOWER:
+        return KV_FOLLOWER;
+    case RAFT_CANDIDATE:
+    case RAFT_PRE_CANDIDATE:
+        return KV_CANDIDATE;
+    case RAFT_LEADER:
+        return KV_LEADER;
+    }
+    return KV_ROLE_UNKNOWN;
+}
+
 static void replica_status(struct kv *kv, struct kv_status *ret)
 {
     struct replica *r = replica_of(kv);
@@ -101,6 +141,11 @@ static void replica_status(struct kv *kv, struct kv_status *ret)
         .header = replica_header(r),
         .compact_revision = store_compact_revision(r->store),
         .leader = s.soft.leader,
+        .role = role_of(s.soft.role),
+        .applied = s.applied,
+        .members = r->members,
+        .members_count = list_members(r, s.peers_count),
+        .disk_full = r->disk_full,
         .writable = s.soft.leader != RAFT_NONE && !r->stopped,
         .size_bytes = stats.size_bytes,
         .used_bytes = stats.used_bytes,

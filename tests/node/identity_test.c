@@ -27,6 +27,19 @@ TEST(identity, members_agree_whatever_the_order)
     EXPECT(a.voters[0] < a.voters[1] && a.voters[1] < a.voters[2]);
 }
 
+/* A name beside another member's id sends people to the wrong machine. */
+TEST(identity, every_id_has_its_own_name)
+{
+    const char *const given[] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++) {
+        const struct identity id = derive(given[i], "t", THREE);
+        for (size_t j = 0; j < 3; j++) {
+            EXPECT_INT(strcmp(id.names[j], given[i]) == 0,
+                       id.voters[j] == id.member_id);
+        }
+    }
+}
+
 /* Two clusters from the same configuration must not merge by accident: that is
  * what the token is for. */
 TEST(identity, the_token_tells_clusters_apart)

@@ -268,10 +268,31 @@ TEST(replica, without_a_leader_writes_are_refused_at_once)
     struct kv_status s;
     kv_status(r.kv, &s);
     EXPECT(!s.writable);
+    EXPECT_INT(s.role, KV_CANDIDATE);
+    EXPECT_INT(s.leader, 0);
     rig_settle(&r);
     kv_status(r.kv, &s);
     EXPECT(s.writable);
     EXPECT(replica_is_ready(r.replica));
+    rig_end(&r);
+}
+
+/* People look for a name, not for an id. */
+TEST(replica, the_status_names_the_members)
+{
+    struct rig r = {0};
+    struct kv_status s;
+    rig_start(&r);
+    rig_settle(&r);
+    kv_status(r.kv, &s);
+    EXPECT_INT(s.members_count, 1);
+    EXPECT_INT(s.members[0].id, 7);
+    EXPECT_TEXT(s.members[0].name, "seven");
+    EXPECT(s.members[0].is_self);
+    EXPECT(!s.members[0].is_learner);
+    EXPECT_INT(s.role, KV_LEADER);
+    EXPECT_INT(s.leader, 7);
+    EXPECT_INT(s.applied, store_applied_index(r.store));
     rig_end(&r);
 }
 

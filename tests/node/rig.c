@@ -69,6 +69,7 @@ enum status rig_try_start(struct rig *r, struct fault *reterr)
         .cluster_id = 99,
         .member_id = members[0],
         .first_conf = {.voters = members, .voters_count = 1},
+        .names = (const char *const[]){"seven"},
         .election_ticks = 10,
         .heartbeat_ticks = 1,
         .seed = ++r->life,
