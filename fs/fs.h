@@ -39,6 +39,7 @@ struct fs_options {
     int64_t timeout_ms;      /* 5000 */
     int64_t publish_idle_ms; /* 1000; 0: never */
     bool xattrs_hidden;
+    bool control_visible; /* .keelfs is listed */
     bool read_only;
     bool allow_other;
 };

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "fs/control.h"
 #include "fs/path.h"
 
 #define PROVISIONAL (1ULL << 63)
@@ -98,7 +99,8 @@ static void set_ino(struct fs *fs, struct fs_node *n, uint64_t ino)
 static uint64_t free_id(struct fs *fs, uint64_t wanted)
 {
     uint64_t id = wanted;
-    while (id <= FUSE_ROOT_ID || fs_node_of(fs, id) != NULL) {
+    while (id <= FUSE_ROOT_ID || fs_control_has(id) ||
+           fs_node_of(fs, id) != NULL) {
         id++;
     }
     return id;

@@ -69,6 +69,7 @@ struct fs {
     size_t calls_count, calls_max;
     struct heap timers;
     struct list handles, listings; /* open ones */
+    struct list controls;          /* open files of the control directory */
 
     struct fs_feed *feed;
     struct fs_replay *replay; /* NULL when there is none */

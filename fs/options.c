@@ -11,7 +11,8 @@
 static const char good[] =
     "prefix=, consistency=linearizable|serializable, "
     "events=auto|write|rename|off, fmode=, dmode=, uid=, gid=, timeout=, "
-    "publish_idle=, xattrs=shown|hidden, ro, rw, allow_other";
+    "publish_idle=, xattrs=shown|hidden, control=hidden|visible, ro, rw, "
+    "allow_other";
 
 void fs_options_default(struct fs_options *ret)
 {
@@ -88,6 +89,7 @@ static bool set_word(struct fs_options *o, const char *name, const char *value)
     static const char *const events[] = {"auto", "write", "rename", "off",
                                          NULL};
     static const char *const shown[] = {"shown", "hidden", NULL};
+    static const char *const control[] = {"hidden", "visible", NULL};
     int word = -1;
     if (strcmp(name, "consistency") == 0) {
         word = word_of(value, consistencies);
@@ -100,6 +102,9 @@ static bool set_word(struct fs_options *o, const char *name, const char *value)
     } else if (strcmp(name, "xattrs") == 0) {
         word = word_of(value, shown);
         o->xattrs_hidden = word == 1;
+    } else if (strcmp(name, "control") == 0) {
+        word = word_of(value, control);
+        o->control_visible = word == 1;
     }
     return word >= 0;
 }

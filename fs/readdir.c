@@ -9,6 +9,7 @@
 
 #include "base/must.h"
 #include "fs/attr.h"
+#include "fs/control.h"
 #include "fs/getattr.h"
 #include "fs/handlers.h"
 #include "fs/listing.h"
@@ -73,6 +74,12 @@ static void take_extras(struct fs_call *c, struct fs_listing *l)
     if (root) {
         fs_listing_add_extra(l, name_of(FS_ROOT_NAME),
                              &(struct fs_listing_entry){.directory = true},
+                             BYTES_NONE);
+    }
+    if (is_top && c->fs->options.control_visible) {
+        fs_listing_add_extra(l, name_of(FS_CONTROL_NAME),
+                             &(struct fs_listing_entry){
+                                 .directory = true, .id = FS_CONTROL_ID_FIRST},
                              BYTES_NONE);
     }
     add_pending(c->fs, l);
@@ -290,6 +297,8 @@ static bool add_extras(struct fs_call *c, const struct fs_listing *l)
             fits = add_dot(c, ".", n->ino != 0 ? n->ino : n->id, next);
         } else if (i == 1) {
             fits = add_dot(c, "..", parent_ino(fs, n), next);
+        } else if (fs_control_has(l->extras.entries[i - DOTS].id)) {
+            fits = add_dot(c, FS_CONTROL_NAME, FS_CONTROL_ID_FIRST, next);
         } else {
             fits =
                 add_entry(c, l, &l->extras, &l->extras.entries[i - DOTS], next);

@@ -1,8 +1,9 @@
 /* The queue of replays, and who does them.
  *
  * Operations are queued in the order of the changes.  One may overtake another
- * when they have nothing to do with each other: other directories, neither
- * within what the other makes or removes.  One whose directory (or file) is
+ * when they have nothing to do with each other: other files, neither within
+ * what the other makes or removes, and not both about the names in one
+ * directory.  One whose directory (or file) is
  * locked in the kernel by a parked local call waits, and those behind it that
  * depend on it; a helper that ran into such a lock would be stuck with it.
  */
@@ -96,22 +97,56 @@ void fs_op_free(struct fs *fs, struct fs_op *op)
 
 /* --- which may run --- */
 
-static bool places_conflict(const struct fs_place *a, const struct fs_place *b)
+/* Whether the operation changes which names there are. */
+static bool changes_names(const struct fs_op *op)
 {
-    return bytes_equal(buf_bytes(&a->directory), buf_bytes(&b->directory)) ||
-           (a->below.size > 0 && bytes_starts_with(buf_bytes(&b->directory),
-                                                   buf_bytes(&a->below))) ||
-           (b->below.size > 0 &&
-            bytes_starts_with(buf_bytes(&a->directory), buf_bytes(&b->below)));
+    switch (op->type) {
+    case FS_OP_MODIFY:
+    case FS_OP_ATTRIB:
+    case FS_OP_TRUNCATE:
+    case FS_OP_STAT:
+        return false;
+    case FS_OP_CREATE:
+    case FS_OP_REPLACE:
+    case FS_OP_UNLINK:
+    case FS_OP_MKDIR:
+    case FS_OP_RMDIR:
+    case FS_OP_RENAME:
+    case FS_OP_EXCHANGE:
+        break;
+    }
+    return true;
 }
 
+static bool is_within(const struct fs_place *inner,
+                      const struct fs_place *outer)
+{
+    return outer->below.size > 0 &&
+           bytes_starts_with(buf_bytes(&inner->directory),
+                             buf_bytes(&outer->below));
+}
+
+static bool places_conflict(const struct fs_place *a, const struct fs_place *b,
+                            bool both_change_names)
+{
+    if (!bytes_equal(buf_bytes(&a->directory), buf_bytes(&b->directory))) {
+        return is_within(a, b) || is_within(b, a);
+    }
+    return both_change_names ||
+           (a->name.size == b->name.size &&
+            memcmp(a->name.text, b->name.text, a->name.size) == 0);
+}
+
+/* Changes of one name, and of the names in one directory, come in order;
+ * changes of different files need not. */
 static bool conflict(const struct fs_op *a, const struct fs_op *b)
 {
-    return places_conflict(&a->place, &b->place) ||
-           (a->has_other && places_conflict(&a->other, &b->place)) ||
-           (b->has_other && places_conflict(&a->place, &b->other)) ||
+    const bool both = changes_names(a) && changes_names(b);
+    return places_conflict(&a->place, &b->place, both) ||
+           (a->has_other && places_conflict(&a->other, &b->place, both)) ||
+           (b->has_other && places_conflict(&a->place, &b->other, both)) ||
            (a->has_other && b->has_other &&
-            places_conflict(&a->other, &b->other));
+            places_conflict(&a->other, &b->other, both));
 }
 
 static struct fs_node *directory_of(struct fs *fs, const struct fs_place *p)
@@ -270,18 +305,14 @@ static bool collapses(struct fs_replay *r, const struct fs_op *op)
         if (!conflict(op, earlier)) {
             continue;
         }
-        if (earlier->type == FS_OP_MODIFY && !earlier->running &&
-            bytes_equal(buf_bytes(&earlier->key), buf_bytes(&op->key)) &&
-            earlier->item.ino == op->item.ino) {
-            earlier->item = op->item;
-            earlier->revision = op->revision;
-            return true;
-        }
-        if (!bytes_equal(buf_bytes(&earlier->place.directory),
-                         buf_bytes(&op->place.directory)) ||
-            bytes_equal(buf_bytes(&earlier->key), buf_bytes(&op->key))) {
+        if (earlier->type != FS_OP_MODIFY || earlier->running ||
+            earlier->item.ino != op->item.ino ||
+            !bytes_equal(buf_bytes(&earlier->key), buf_bytes(&op->key))) {
             return false;
         }
+        earlier->item = op->item;
+        earlier->revision = op->revision;
+        return true;
     }
     return false;
 }

@@ -17,7 +17,7 @@
 #include "fs/inode.h"
 #include "fs/path.h"
 
-#define FS_HELPERS     3
+#define FS_HELPERS     8     /* they mostly wait for the loop */
 #define FS_OPS_MAX     16384 /* beyond, the watch waits */
 #define FS_OPS_WINDOW  64    /* looked at for one that can run */
 #define FS_COLLAPSE_AT 16    /* queued ops, before modifications are joined */

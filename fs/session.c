@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "fs/control.h"
 #include "fs/events.h"
 #include "fs/handle.h"
 #include "fs/inode.h"
@@ -85,6 +86,7 @@ struct fs *fs_new(struct kv *kv, const struct fs_options *options)
     list_init(&fs->calls_idle);
     list_init(&fs->handles);
     list_init(&fs->listings);
+    list_init(&fs->controls);
     fs_nodes_init(fs);
     return fs;
 }
@@ -99,6 +101,7 @@ static void destroy(struct fs *fs)
     while ((at = list_pop(&fs->listings)) != NULL) {
         fs_listing_free(fs, container_of(at, struct fs_listing, link));
     }
+    fs_control_fini(fs);
     fs_calls_fini(fs);
     fs_nodes_fini(fs);
     must(heap_first(&fs->timers) == NULL);
@@ -152,8 +155,9 @@ enum status fs_session_open(struct fs *fs, struct fault *reterr)
     }
     char *argv[] = {program, flag, options, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-    fs->session =
-        fuse_session_new(&args, &fs_operations, sizeof fs_operations, fs);
+    struct fuse_lowlevel_ops operations = fs_operations;
+    fs_control_wrap(&operations);
+    fs->session = fuse_session_new(&args, &operations, sizeof operations, fs);
     fuse_opt_free_args(&args);
     if (fs->session == NULL) {
         return fault_set(reterr, ST_IO, "libfuse cannot begin a session");

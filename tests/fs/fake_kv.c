@@ -603,7 +603,6 @@ static bool deliver_one(struct fake_kv *f, struct kv_watch *w)
     if (w->next_revision > f->status.header.revision) {
         return false;
     }
-    struct kv_event *events = xcalloc(f->events_count + 1, sizeof *events);
     size_t count = 0;
     const int64_t revision = w->next_revision++;
     size_t low = 0;
@@ -616,11 +615,13 @@ static bool deliver_one(struct fake_kv *f, struct kv_watch *w)
             high = middle;
         }
     }
-    for (size_t i = low; i < f->events_count; i++) {
+    high = low;
+    while (high < f->events_count && f->events[high].revision == revision) {
+        high++;
+    }
+    struct kv_event *events = xcalloc(high - low + 1, sizeof *events);
+    for (size_t i = low; i < high; i++) {
         const struct fake_event *e = &f->events[i];
-        if (e->revision != revision) {
-            break;
-        }
         if (is_in(e->key, &w->keys)) {
             events[count++] = (struct kv_event){
                 .type = e->type,

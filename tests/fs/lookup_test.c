@@ -97,7 +97,6 @@ TEST(lookup, names_that_no_key_has)
     memset(name, 'x', sizeof name);
     name[255] = 0;
     EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "%41", NULL), ENOENT);
-    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, ".keelfs", NULL), ENOENT);
     EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "%value", NULL), ENOENT);
     EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, name, NULL), ENOENT);
     name[255] = 'x';
