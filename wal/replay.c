@@ -188,6 +188,10 @@ static enum status find_run(struct reading *r, const struct found *last,
         prepend(&r->replay, before);
         f = before;
     }
+    if (f->head.last_index > r->start_index) {
+        return replay_corrupt(reterr, f->id, 0,
+                              "the log was started again behind its start");
+    }
     return ST_OK;
 }
 
