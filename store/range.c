@@ -63,19 +63,22 @@ struct ranging {
     int64_t revision;
     bool at_newest;
     bool copy;
-    bool custom; /* filtered or sorted: everything is fetched first */
+    bool custom; /* filtered, or in an order asked for: all is fetched first */
+    bool sorted; /* not in key order */
     struct gather gather;
     int64_t count;
     bool more;
     struct fault *reterr;
 };
 
-/* Whether items are still wanted, and no longer only counted. */
+/* Whether items are still wanted, and no longer only counted.  A target without
+ * an order sorts what a limit has let through, and one more, as etcd does. */
 static bool wants_items(const struct ranging *r)
 {
     const struct kv_range_spec *spec = r->spec;
-    return !spec->count_only && (r->custom || spec->limit <= 0 ||
-                                 r->gather.count < (uint64_t)spec->limit);
+    const uint64_t limit = (uint64_t)spec->limit + (r->sorted ? 1 : 0);
+    return !spec->count_only &&
+           (r->custom || spec->limit <= 0 || r->gather.count < limit);
 }
 
 static enum status found_key(struct ranging *r, struct bytes key,
@@ -90,7 +93,7 @@ static enum status found_key(struct ranging *r, struct bytes key,
     if (!passes(spec, v)) {
         return ST_OK;
     }
-    const bool by_value = r->custom && spec->sort_target == KV_SORT_VALUE;
+    const bool by_value = r->sorted && spec->sort_target == KV_SORT_VALUE;
     struct kv_item item;
     const enum status st = item_of_version(
         r->gather.arena, key, v,
@@ -252,8 +255,10 @@ static enum status run_many(struct ranging *r)
 static void finish_custom(struct ranging *r)
 {
     const struct kv_range_spec *spec = r->spec;
-    sort_items(r->gather.items, r->gather.count, spec->sort_target,
-               spec->sort_order);
+    if (r->sorted) {
+        sort_items(r->gather.items, r->gather.count, spec->sort_target,
+                   spec->sort_order);
+    }
     if (spec->limit > 0 && r->gather.count > (uint64_t)spec->limit) {
         r->gather.count = (size_t)spec->limit;
         r->more = true;
@@ -275,17 +280,18 @@ enum status range_run(const struct store *s, const struct kv_range_spec *spec,
         .revision = spec->revision <= 0 ? newest : spec->revision,
         .at_newest = spec->revision <= 0 || spec->revision == newest,
         .copy = copy,
-        .custom = has_filters(spec) ||
-                  sort_is_needed(spec->sort_target, spec->sort_order),
+        .sorted = sort_is_needed(spec->sort_target, spec->sort_order),
         .gather = {.arena = a},
         .reterr = reterr,
     };
+    r.custom =
+        has_filters(spec) || (r.sorted && spec->sort_order != KV_SORT_NONE);
     const enum status st =
         keys_single(&spec->keys) ? run_single(&r) : run_many(&r);
     if (st != ST_OK) {
         return st;
     }
-    if (r.custom && !spec->count_only) {
+    if ((r.custom || r.sorted) && !spec->count_only) {
         finish_custom(&r);
     }
     *ret = (struct kv_range_result){.items = r.gather.items,

@@ -55,20 +55,29 @@ TEST(range, filters_come_before_the_limit_and_after_the_count)
     rig_end(&r);
 }
 
-/* A target without an order ascends; the cut comes after the sort; keys_only
- * sorts by values it does not return. */
+/* The cut comes after the sort; keys_only sorts by values it does not return.
+ * A target without an order ascends, but only what the limit and one more let
+ * through: etcd fetches all only when an order is asked for. */
 TEST(range, sorting_comes_before_the_limit)
 {
     struct rig r;
     three_keys(&r);
-    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value limit=2"),
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value asc limit=2"),
                 "b=1 c3 m3 v1; c=2 c4 m4 v1; count 3 more");
     EXPECT_TEXT(rig_do(&r, "get a to=* sort=mod desc limit=1 keys"),
                 "a= c2 m5 v2; count 3 more");
     EXPECT_TEXT(rig_do(&r, "get a to=* sort=key desc keys"),
                 "c= c4 m4 v1; b= c3 m3 v1; a= c2 m5 v2; count 3");
-    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value keys limit=1"),
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value asc keys limit=1"),
                 "b= c3 m3 v1; count 3 more");
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value keys"),
+                "b= c3 m3 v1; c= c4 m4 v1; a= c2 m5 v2; count 3");
+    (void)rig_do(&r, "put d 0"); /* 6 */
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value limit=2"),
+                "b=1 c3 m3 v1; c=2 c4 m4 v1; count 4 more");
+    EXPECT_TEXT(rig_do(&r, "get a to=* sort=value limit=1"),
+                "b=1 c3 m3 v1; count 4 more");
+    (void)rig_do(&r, "del d");
     EXPECT_TEXT(rig_do(&r, "get a to=* sort=version desc keys"),
                 "a= c2 m5 v2; b= c3 m3 v1; c= c4 m4 v1; count 3");
     EXPECT_TEXT(rig_do(&r, "get a to=* sort=nonsense"), "INVALID");
