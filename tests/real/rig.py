@@ -334,7 +334,7 @@ class TwoMounts:
         if self.node is None or self.node.alive():
             return ""
         code = self.node.process.poll()
-        text = "the node died (%s):\n%s" % (code, self.node.output()[-3000:])
+        text = "the node died (%s):\n%s" % (code, self.node.output()[-6000:])
         self.node.close()
         return text
 
