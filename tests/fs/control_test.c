@@ -258,6 +258,26 @@ TEST(control, attributes)
     rig_end(&r);
 }
 
+/* A key's identity is any number: one that is a control file's would be opened
+ * as that. */
+TEST(control, no_key_has_its_numbers)
+{
+    begin("");
+    struct fuse_entry_out entry;
+    r.kv.ino_next = walk(NULL);
+    for (int i = 0; i < 20; i++) {
+        char key[8];
+        uint64_t handle;
+        (void)snprintf(key, sizeof key, "/k%d", i);
+        (void)fake_put(&r.kv, key, "mine");
+        EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, key + 1, &entry), 0);
+        EXPECT_INT(rig_open(&r, entry.nodeid, O_RDONLY, &handle), 0);
+        EXPECT_TEXT(rig_read_text(&r, entry.nodeid, handle), "mine");
+        EXPECT_INT(rig_release(&r, entry.nodeid, handle), 0);
+    }
+    rig_end(&r);
+}
+
 /* A directory's missing x bit is not to be walked around by this name. */
 TEST(control, whoever_may_not_enter_the_root_may_not_enter_it)
 {
