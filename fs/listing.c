@@ -108,6 +108,7 @@ void fs_listing_question(const struct fs_listing *l, size_t page,
         is_before_slash(l, start) ? bytes_of("/") : buf_bytes(&l->end);
     *ret = (struct kv_range_spec){.keys = {.key = start, .end = end},
                                   .limit = FS_LISTING_PAGE,
+                                  .count_bounded = true,
                                   .revision = l->revision,
                                   .keys_only = true,
                                   .grouped = true,

@@ -99,6 +99,7 @@ struct kv_op fs_op_group(struct bytes below, struct bytes end)
                           .range = {.keys = {.key = below, .end = end},
                                     .keys_only = true,
                                     .limit = 1,
+                                    .count_bounded = true,
                                     .grouped = true,
                                     .group_from = (uint32_t)below.size - 1}};
 }

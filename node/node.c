@@ -43,7 +43,6 @@ void node_fail(struct node *n, enum status why, const struct fault *fault)
         return;
     }
     n->broken = true;
-    log_error("the node stops: %s", fault->text);
     loop_timer_clear(n->tick);
     loop_timer_clear(n->wake);
     replica_stop(n->replica);

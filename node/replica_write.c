@@ -9,34 +9,13 @@
 /* What an entry needs in the log beside its command. */
 #define ENTRY_OVERHEAD 128
 
-static bool ops_put(const struct kv_op *ops, size_t count);
-
-static bool txn_puts(const struct kv_txn_spec *txn)
-{
-    return ops_put(txn->success, txn->success_count) ||
-           ops_put(txn->failure, txn->failure_count);
-}
-
-static bool ops_put(const struct kv_op *ops, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (ops[i].type == KV_OP_PUT ||
-            (ops[i].type == KV_OP_TXN && txn_puts(ops[i].txn))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Deletes, moves and compaction make room and always get through. */
+/* A full disk refuses everything that the memtables have no room for. */
 static enum status check_space(const struct replica *r,
                                const struct kv_txn_spec *txn)
 {
-    struct store_stats stats;
-    store_stats(r->store, &stats);
-    const bool over = stats.used_bytes > stats.quota_bytes ||
-                      (r->disk_full && store_is_full(r->store));
-    return over && txn_puts(txn) ? ST_NO_SPACE : ST_OK;
+    return r->disk_full && store_is_full(r->store)
+               ? ST_NO_SPACE
+               : store_check_room(r->store, txn);
 }
 
 static enum status encode(struct replica *r, struct pending *p)

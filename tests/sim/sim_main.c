@@ -108,9 +108,8 @@ int main(int argc, char **argv)
         (double)sum.virtual_ms / 1000 / took,
         (unsigned long long)sum.acknowledged, (unsigned long long)sum.unknown,
         (unsigned long long)sum.reads, (unsigned long long)sum.leaders,
-        (unsigned long long)sum.flushes,
-        (unsigned long long)sum.snapshots, (unsigned long long)sum.crashes,
-        (unsigned long long)sum.partitions, (unsigned long long)sum.drops,
-        (unsigned long long)sum.trace_hash);
+        (unsigned long long)sum.flushes, (unsigned long long)sum.snapshots,
+        (unsigned long long)sum.crashes, (unsigned long long)sum.partitions,
+        (unsigned long long)sum.drops, (unsigned long long)sum.trace_hash);
     return 0;
 }
