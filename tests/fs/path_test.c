@@ -31,6 +31,9 @@ static enum status walk(struct bytes prefix, struct bytes path,
         st = fs_path_resolve(prefix, buf_bytes(&directory),
                              (struct bytes){path.data + at, end - at}, &kind,
                              &key);
+        if (st == ST_OK && kind == FS_NAME_VALUE && end < path.size) {
+            st = ST_INVALID; /* a file: nothing is below it */
+        }
         if (st == ST_OK) {
             buf_clear(&directory);
             buf_append(&directory, buf_bytes(&key));
