@@ -119,7 +119,7 @@ def a_follower_behind_the_log_gets_the_whole_state(base):
         del values["gone"]
         values["kept"] = b"2"
         calls.put(leader.root + "/kept", b"2")
-        fill(leader.root, chance, values, 140)
+        fill(leader.root, chance, values, 420)  # more than queues between members take
         late.thaw()
         # A write moves on what waits for the follower.
         calls.put(leader.root + "/after", b"3")
