@@ -155,7 +155,10 @@ struct store_watches {
 static void detach(struct store_watches *to, struct watcher *w,
                    int64_t next_revision)
 {
-    w->next_revision = next_revision;
+    /* One that waits for a later revision goes on waiting for it. */
+    if (w->next_revision < next_revision) {
+        w->next_revision = next_revision;
+    }
     w->place = PLACE_CATCHING;
     list_push(&to->catching, &w->link);
 }
