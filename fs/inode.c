@@ -248,8 +248,10 @@ void fs_node_replace(struct fs *fs, struct fs_node *n, int64_t revision)
         fs_node_end(fs, n, revision);
     }
     n->shown = n->shown != 0 ? n->shown : n->ino;
-    hmap_remove(&fs->nodes_by_ino, &n->by_ino);
-    n->ino = 0;
+    if (n->ino != 0) {
+        hmap_remove(&fs->nodes_by_ino, &n->by_ino);
+        n->ino = 0;
+    }
 }
 
 void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
@@ -258,7 +260,7 @@ void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
     const uint64_t ino = fs_ino_of(item);
     struct fs_node *other = fs_node_find_ino(fs, ino);
     if (other != NULL && other != n) {
-        must(other->gone); /* it had the name that n has now */
+        /* It had the name that n has now, as far as we had heard. */
         fs_node_replace(fs, other, revision);
     }
     if (n->ino != 0 && n->ino != ino && n->shown == 0) {
