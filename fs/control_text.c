@@ -68,8 +68,8 @@ static const char *role_of(const struct kv_status *s)
 enum trouble { NO_LEADER, STOPPING, DISK_FULL, STORE_FULL, TROUBLES_COUNT };
 
 static const char *const troubles[TROUBLES_COUNT] = {
-    [NO_LEADER] = "no leader is known: the quorum is lost, this member is cut "
-                  "off, or an election is under way",
+    [NO_LEADER] = ("no leader is known: the quorum is lost, this member is cut "
+                   "off, or an election is under way"),
     [STOPPING] = "this member takes no writes: it is stopping",
     [DISK_FULL] = "the disk under the store is full",
     [STORE_FULL] = "the store has reached its quota: only deleting is possible",
