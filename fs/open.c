@@ -13,8 +13,11 @@
 #include "base/must.h"
 #include "fs/attr.h"
 #include "fs/events.h"
+#include "fs/getattr.h"
 #include "fs/handle.h"
 #include "fs/handlers.h"
+#include "fs/names.h"
+#include "fs/path.h"
 #include "fs/target.h"
 
 static bool is_for_writing(int flags)
@@ -172,6 +175,29 @@ static void create_exclusively(struct fs_call *c)
     fs_call_ask(c, created_exclusively);
 }
 
+/* A file in a directory that was removed meanwhile would bring it back: asks
+ * for it too. The answer's place; 0: it cannot go. */
+static size_t look_at_parent(struct fs_call *c, struct kv_txn_spec *txn)
+{
+    const struct fs_node *parent = c->target.parent;
+    if (parent == c->fs->root || fs_directory_is_virtual(c->fs, parent)) {
+        return 0;
+    }
+    buf_clear(&c->other.below);
+    buf_append(&c->other.below, fs_node_key(parent));
+    fs_path_end(fs_node_key(parent), &c->other.end);
+    c->success[txn->success_count] =
+        fs_op_group(buf_bytes(&c->other.below), buf_bytes(&c->other.end));
+    return txn->success_count++;
+}
+
+static bool parent_is_gone(const struct fs_call *c)
+{
+    return c->size > 0 &&
+           c->txn.result.results[c->size].range.items_count == 0 &&
+           !fs_has_pending_below(c->fs, buf_bytes(&c->other.below));
+}
+
 /* What is there was looked at: open it, or create it. */
 static void create_looked(struct fs_call *c)
 {
@@ -203,6 +229,10 @@ static void create_looked(struct fs_call *c)
         }
     } else {
         n = fs_node_find(fs, false, buf_bytes(&c->target.key));
+        if (n == NULL && parent_is_gone(c)) {
+            fs_reply_errno(c, ESTALE); /* the kernel walks again */
+            return;
+        }
         if (n == NULL || !n->pending) {
             n = fs_node_create(fs, buf_bytes(&c->target.key));
         }
@@ -219,6 +249,7 @@ static void create_look(struct fs_call *c)
     }
     struct kv_txn_spec *txn = fs_call_txn(c);
     txn->success_count = fs_target_look(&c->target, c->success);
+    c->size = look_at_parent(c, txn);
     c->success[0].range.keys_only = (c->flags & O_TRUNC) != 0;
     c->success[0].range.serializable =
         c->fs->options.consistency == FS_SERIALIZABLE;

@@ -718,6 +718,26 @@ TEST(create, over_what_is_there)
     end();
 }
 
+/* rm -r on one node while another creates below: nothing may reappear without
+ * its directory. */
+TEST(create, in_a_directory_that_was_removed)
+{
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/d/", "");
+    const uint64_t d = rig_walk(&r, "d");
+    (void)fake_delete(&r.kv, "/d/"); /* and no event has come */
+    const struct fuse_create_in in = {.flags = O_WRONLY | O_CREAT};
+    (void)rig_ask(&r, FUSE_CREATE, d, &in, sizeof in, "f", 2);
+    rig_read(&r);
+    EXPECT(fake_kv_answer_one(&r.kv));
+    EXPECT_INT(rig_reply(&r)->error, ESTALE);
+    rig_run(&r);
+    EXPECT_INT(rig_create(&r, d, "f", O_WRONLY, &node, &handle), ESTALE);
+    EXPECT_INT(rig_mkdir(&r, d, "s", NULL), ESTALE);
+    EXPECT_TEXT(rig_value(&r, "/d/f"), "-");
+    rig_end(&r);
+}
+
 TEST(create, unlinked_before_it_was_published)
 {
     rig_begin(&r, "");
