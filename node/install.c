@@ -79,7 +79,11 @@ static enum status install(struct node *n, struct raft_message *m,
         st = save_append(&n->save, m);
         *reterr = n->save.fault;
     }
-    return st == ST_OK ? wal_sync(n->wal, reterr) : st;
+    if (st == ST_OK) {
+        st = wal_sync(n->wal, reterr);
+        n->save.unsynced = false;
+    }
+    return st;
 }
 
 bool node_install(struct node *n)

@@ -16,8 +16,15 @@
 #define TEND_BYTES (1024 * 1024)
 #define RETRY_NS   (1000 * INT64_C(1000000)) /* when the disk was full */
 
+static bool is_vote_written(const struct save_job *j, uint64_t term,
+                            uint64_t vote)
+{
+    return term == j->written.term && vote == j->written.vote;
+}
+
 /* The commit index alone is a hint that a restart can do without: it waits for
- * the next entries, and costs no write of its own. */
+ * the next entries, and costs no write of its own.  So a follower that is told
+ * what is committed, and answers, touches no disk. */
 enum status save_append(struct save_job *j, const struct raft_message *m)
 {
     if (m->term != 0) {
@@ -25,7 +32,10 @@ enum status save_append(struct save_job *j, const struct raft_message *m)
             .term = m->term, .vote = m->vote, .commit = m->commit};
         j->hard_state_waits = true;
     }
-    if (m->entries.count == 0 && m->responses_count == 0) {
+    const bool is_promised =
+        m->responses_count > 0 && j->hard_state_waits &&
+        !is_vote_written(j, j->hard_state.term, j->hard_state.vote);
+    if (m->entries.count == 0 && m->snapshot == NULL && !is_promised) {
         return ST_OK;
     }
     const struct wal_batch batch = {
@@ -36,7 +46,11 @@ enum status save_append(struct save_job *j, const struct raft_message *m)
     if (batch.hard_state == NULL && batch.entries_count == 0) {
         return ST_OK;
     }
+    if (j->hard_state_waits) {
+        j->written = j->hard_state;
+    }
     j->hard_state_waits = false;
+    j->unsynced = true;
     return wal_append(j->wal, &batch, &j->fault);
 }
 
@@ -56,14 +70,13 @@ static void carry_out(struct worker_job *job)
         wal_stats(j->wal, &j->stats);
         return;
     }
-    bool must_sync = false;
     j->status = ST_OK;
     for (size_t i = 0; i < j->count && j->status == ST_OK; i++) {
         j->status = save_append(j, &j->messages[i]);
-        must_sync |= j->messages[i].responses_count > 0;
     }
-    if (j->status == ST_OK && must_sync) {
+    if (j->status == ST_OK && j->unsynced) {
         j->status = wal_sync(j->wal, &j->fault);
+        j->unsynced = j->status != ST_OK;
     }
     if (j->status == ST_OK && j->trim) {
         j->status = wal_trim(j->wal, j->trim_index, j->trim_term, &j->fault);
@@ -108,6 +121,22 @@ static void gather(struct node *n)
     j->trim = replica_trim_point(n->replica, &j->trim_index, &j->trim_term);
 }
 
+/* Whether the log may be touched; when not, no thread is worth waking. */
+static bool may_write(const struct save_job *j)
+{
+    if (!is_vote_written(j, j->hard_state.term, j->hard_state.vote)) {
+        return true;
+    }
+    for (size_t i = 0; i < j->count; i++) {
+        const struct raft_message *m = &j->messages[i];
+        if (m->entries.count > 0 ||
+            (m->term != 0 && !is_vote_written(j, m->term, m->vote))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A leader's sends leave after its turn: its own write overlaps with them only
  * on the other thread. */
 static bool loop_may_sync(const struct node *n)
@@ -141,7 +170,7 @@ bool node_save(struct node *n)
         }
         return false;
     }
-    if (!j->trim && loop_may_sync(n)) {
+    if (!j->trim && (!may_write(j) || loop_may_sync(n))) {
         carry_out(&j->job);
         saved(&j->job);
         return true;

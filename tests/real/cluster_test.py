@@ -280,6 +280,34 @@ def a_slow_follower_does_not_slow_the_others(base):
         c.stop()
 
 
+@test(limit=60, needs=("strace",))
+def one_write_costs_one_sync_on_each_member(base):
+    """Telling followers what is committed must not cost them a sync again."""
+    count = 100
+    logs = {n: os.path.join(base, "%d.strace" % n) for n in (1, 2, 3)}
+    wrap = {n: ["strace", "-f", "-qq", "--seccomp-bpf", "-o", logs[n], "-e", "trace=fdatasync,fsync,msync"]
+            for n in logs}
+
+    def syncs():
+        time.sleep(0.3)
+        total = 0
+        for log in logs.values():
+            with open(log) as f:
+                total += sum(1 for line in f if "resumed" not in line)
+        return total
+    with cluster.Cluster(base, wrap=wrap) as c:
+        leader = c.leader()
+        calls.put(leader.root + "/f", b"0")
+        before = syncs()
+        for number in range(count):
+            calls.put(leader.root + "/f", b"%d" % number)
+        made = syncs() - before
+        tap.note("%d syncs of three members for %d writes" % (made, count))
+        # Some slack: an election, the log's next segment.
+        expect(2 * count <= made <= 3.3 * count, "%d syncs for %d writes of three members" % (made, count))
+        c.stop()
+
+
 @test(limit=90)
 def two_of_five_nodes_may_die(base):
     with cluster.Cluster(base, size=5) as c:
