@@ -116,7 +116,7 @@ def a_killed_leader_loses_nothing_acknowledged_and_is_replaced(base):
             leader.kill()
             killed = time.monotonic()
             logs = cluster.logs_of(handles)
-            gap = cluster.gap([log for log in logs if leader.name not in log.folder], killed)
+            gap = cluster.gap([log for log in logs if leader.name not in log.folder], killed + 0.05)
             errors = {name: sum(log.errors.get(name, 0) for log in logs) for log in logs for name in log.errors}
             tap.note("%s killed: a write was acknowledged again after %.2f s; %d acknowledged; errors %r; "
                      "longest call %.2f s" % (leader.name, gap, sum(len(log.acknowledged) for log in logs),
