@@ -59,7 +59,7 @@ def inode_numbers_are_stable_within_a_life_and_differ_between_lives(tree):
     expect_equal(os.stat(b + "/y").st_ino, os.stat(a + "/y").st_ino, "A and B")
     numbers = set()
     for number in range(100):
-        calls.put(a + "/n%d" % number, b"")
+        calls.put(a + "/n%d" % number, b"v")
         numbers.add(os.stat(b + "/n%d" % number).st_ino)
     expect_equal(len(numbers), 100, "different numbers of 100 files")
     with os.scandir(b) as entries:
@@ -88,7 +88,7 @@ def a_directorys_mtime_moves_when_an_entry_comes_goes_or_is_renamed(tree):
     a, b = tree.fresh("dirtime")
     os.mkdir(a + "/d")
     steps = [
-        ("a file is made", lambda: calls.put(a + "/d/f", b"")),
+        ("a file is made", lambda: calls.put(a + "/d/f", b"v")),
         ("a directory is made", lambda: os.mkdir(a + "/d/sub")),
         ("a file is renamed", lambda: os.rename(a + "/d/f", a + "/d/g")),
         ("a file is moved away", lambda: os.rename(a + "/d/g", a + "/g")),

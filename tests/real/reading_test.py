@@ -209,8 +209,8 @@ def a_listing_is_one_moment_of_the_directory(tree):
     a, b = tree.fresh("moment")
     stay = ["stay%04d" % n for n in range(600)]
     for name in stay:
-        calls.put(os.path.join(a, name), b"")
-    calls.put(a + "/token-0", b"")
+        calls.put(os.path.join(a, name), b"v")
+    calls.put(a + "/token-0", b"v")
     end = time.monotonic() + 2
 
     def move():
@@ -237,7 +237,7 @@ def an_open_directory_stays_at_its_moment_and_can_be_rewound(tree):
     a, b = tree.fresh("opendir")
     names = sorted("f%04d" % n for n in range(1500))
     for name in names:
-        calls.put(os.path.join(a, name), b"")
+        calls.put(os.path.join(a, name), b"v")
 
     class Entry(ctypes.Structure):
         _fields_ = [("ino", ctypes.c_uint64), ("off", ctypes.c_int64), ("reclen", ctypes.c_ushort),
@@ -264,7 +264,7 @@ def an_open_directory_stays_at_its_moment_and_can_be_rewound(tree):
         mark = libc.telldir(stream)
         os.unlink(os.path.join(a, names[0]))
         os.unlink(os.path.join(a, names[-1]))
-        calls.put(os.path.join(a, "f9999"), b"")
+        calls.put(os.path.join(a, "f9999"), b"v")
         rest = take(stream)
         listed = sorted(n for n in first + rest if n not in (".", ".."))
         expect_equal(listed, names, "entries of the open directory")
