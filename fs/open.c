@@ -62,6 +62,15 @@ static int may_open(const struct fs *fs, const struct fs_node *n,
     return 0;
 }
 
+/* A file that another was renamed over between look-up and open, perhaps time
+ * and again: the kernel walks twice at most, so a reader gets what replaced
+ * it. */
+static bool reads_replacement(const struct fs_call *c)
+{
+    return c->node->gone && c->node->shown != 0 && c->node->ino == 0 &&
+           !is_for_writing(c->flags);
+}
+
 static void opened(struct fs_call *c)
 {
     struct fs_node *n = c->node;
@@ -72,6 +81,11 @@ static void opened(struct fs_call *c)
     }
     if (n->pending) {
         fs_reply_open(c, open_handle(c, n, NULL));
+        return;
+    }
+    if (r->items_count > 0 && reads_replacement(c) &&
+        fs_item_is_file(&r->items[0])) {
+        fs_reply_open(c, open_handle(c, n, &r->items[0]));
         return;
     }
     if (r->items_count == 0 || fs_ino_of(&r->items[0]) != n->ino ||
@@ -91,7 +105,7 @@ static void open_ask(struct fs_call *c)
         fs_call_wait(c, &n->waiters, open_ask);
         return;
     }
-    if (n->gone) {
+    if (n->gone && !reads_replacement(c)) {
         fs_reply_errno(c, ESTALE);
         return;
     }
@@ -269,6 +283,8 @@ static struct fs_call *create_begin(fuse_req_t req, fuse_ino_t parent,
     const struct fs_asker who = fs_asker_of(req);
     if (error == 0 && c->target.kind == FS_TARGET_DIRECTORY) {
         error = EISDIR;
+    } else if (error == 0 && c->target.parent->gone) {
+        error = ESTALE;
     } else if (error == 0 && !fs_may(fs, c->target.parent, &who, W_OK | X_OK)) {
         error = EACCES;
     } else if (error == 0 && !fs_is_writable(fs)) {

@@ -12,7 +12,7 @@ int fs_target_resolve(struct fs_call *c, struct fs_target *t, fuse_ino_t parent,
 {
     struct fs *fs = c->fs;
     struct fs_node *n = fs_node_of(fs, parent);
-    if (n == NULL || (n->directory && n->gone)) {
+    if (n == NULL) {
         return ESTALE;
     }
     if (!n->directory) {

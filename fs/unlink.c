@@ -18,6 +18,9 @@ static int may_change(struct fs_call *c, struct fs_target *t, fuse_ino_t parent,
     if (error != 0) {
         return error;
     }
+    if (t->parent->gone) {
+        return ESTALE;
+    }
     const struct fs_asker who = fs_asker_of(c->req);
     if (!fs_may(c->fs, t->parent, &who, W_OK | X_OK)) {
         return EACCES;
