@@ -9,6 +9,7 @@
 #include "fs/getattr.h"
 #include "fs/handlers.h"
 #include "fs/names.h"
+#include "fs/replay.h"
 #include "fs/target.h"
 
 bool fs_has_pending_below(const struct fs *fs, struct bytes below)
@@ -40,6 +41,7 @@ static void made(struct fs_call *c)
     must(r->items_count == 1); /* put by this very transaction */
     const struct bytes below = buf_bytes(&c->target.below);
     fs_events_own(fs, fs_call_revision(c), below, BYTES_NONE);
+    fs_replay_overtake(fs, &c->target, fs_call_revision(c));
     fs_reply_entry(c, fs_node_of_directory(fs, below, &r->items[0]));
 }
 
@@ -96,6 +98,7 @@ static void removed(struct fs_call *c)
         return;
     }
     fs_events_own(fs, fs_call_revision(c), below, BYTES_NONE);
+    fs_replay_overtake(fs, &c->target, fs_call_revision(c));
     struct fs_node *n = fs_node_find(fs, true, below);
     if (n != NULL) {
         fs_node_end(fs, n, fs_call_revision(c));

@@ -332,6 +332,25 @@ void fs_replay_add(struct fs *fs, struct fs_op *op)
     fs_replay_dispatch(fs);
 }
 
+void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
+                        int64_t revision)
+{
+    if (fs->replay == NULL || t->kind == FS_TARGET_VALUE) {
+        return;
+    }
+    list_each_safe (at, &fs->replay->queue) {
+        struct fs_op *op = container_of(at, struct fs_op, link);
+        if (op->running || op->has_other || op->revision >= revision ||
+            op->type == FS_OP_STAT || op->type == FS_OP_TRUNCATE ||
+            !bytes_equal(buf_bytes(&op->place.below), buf_bytes(&t->below))) {
+            continue;
+        }
+        fs_node_drop(fs, op->node); /* its life is no longer the queue's */
+        op->node = NULL;
+        finish(fs, op);
+    }
+}
+
 size_t fs_replay_on_readable(struct fs *fs)
 {
     struct fs_replay *r = fs->replay;

@@ -14,7 +14,7 @@
 
 #include <pthread.h>
 
-#include "fs/inode.h"
+#include "fs/call.h"
 #include "fs/path.h"
 
 #define FS_HELPERS     8     /* they mostly wait for the loop */
@@ -100,6 +100,10 @@ bool fs_op_set_other(struct fs *fs, struct fs_op *op, struct bytes key,
 void fs_op_free(struct fs *fs, struct fs_op *op); /* NULL is fine */
 /* Takes the operation; runs it when its turn has come. NULL is fine. */
 void fs_replay_add(struct fs *fs, struct fs_op *op);
+/* This mount's own call has changed whether there is this name, at `revision`:
+ * what is queued about earlier changes of it would now tell a wrong end. */
+void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
+                        int64_t revision);
 /* Runs what can be run: after an operation was added, or a lock given back. */
 void fs_replay_dispatch(struct fs *fs);
 

@@ -9,6 +9,7 @@
 #include "fs/handle.h"
 #include "fs/handlers.h"
 #include "fs/names.h"
+#include "fs/replay.h"
 #include "fs/target.h"
 
 static int may_change(struct fs_call *c, struct fs_target *t, fuse_ino_t parent,
@@ -78,6 +79,7 @@ static void unlinked(struct fs_call *c)
         return;
     }
     fs_events_own(fs, fs_call_revision(c), BYTES_NONE, BYTES_NONE);
+    fs_replay_overtake(fs, &c->target, fs_call_revision(c));
     struct fs_node *n = fs_node_find(fs, false, buf_bytes(&c->target.key));
     if (n != NULL) {
         fs_node_end(fs, n, fs_call_revision(c));
