@@ -34,6 +34,7 @@ struct replica {
     bool read_confirmed;
     uint64_t read_index;
     int64_t read_retry_ns; /* ask again then */
+    uint64_t read_leader;  /* whom the question went to */
 
     /* Entries found at start, until replica_begin(). */
     struct raft_entries recovered;
