@@ -41,9 +41,11 @@ enum status lmdb_fault(struct fault *reterr, int error, const char *doing)
     return fault_set(reterr, st, "cannot %s: %s", doing, mdb_strerror(error));
 }
 
-/* A write that comes up short because the disk is full is EIO to LMDB: less is
- * free then than the smallest of its writes. */
-#define DISK_FULL_BYTES (256 * 1024)
+/* A write that comes up short because the disk is full is EIO to LMDB.  Less is
+ * free then than one of its writes, of which a large value's is the largest;
+ * what was short has not touched the newest meta page, so a later try is sound.
+ */
+#define DISK_FULL_BYTES (4 * 1024 * 1024)
 
 static bool disk_is_full(const struct lmdb_env *e)
 {
