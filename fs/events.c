@@ -92,6 +92,8 @@ static void batch_ready(struct fs_batch *b)
     fs_batch_replay(b);
     fs_batch_free(b);
     drain(feed);
+    /* Batches that nobody here wants leave without any helper's report. */
+    fs_events_resume(fs);
 }
 
 static bool is_behind(const struct fs_feed *feed)
@@ -196,7 +198,7 @@ static void begin_watch(struct fs_feed *feed)
 void fs_events_resume(struct fs *fs)
 {
     struct fs_feed *feed = fs->feed;
-    if (feed->paused && feed->batches_count == 0 &&
+    if (feed != NULL && feed->paused && feed->batches_count == 0 &&
         fs->replay->queued < FS_OPS_MAX / 2) {
         begin_watch(feed);
     }

@@ -5,7 +5,7 @@
 
 bool fs_handle_is_behind(const struct fs_handle *h)
 {
-    return h->at_end && !h->draft.begun && !h->node->gone &&
+    return h->came_to_end && !h->draft.begun && !h->node->gone &&
            h->node->mod_revision > h->pinned_revision;
 }
 

@@ -41,6 +41,7 @@ struct fs_handle {
     struct list node_link;
     bool writes;
     bool released;          /* the kernel has closed it */
+    bool came_to_end;       /* a read reached the end of what there is */
     bool at_end;            /* a read was told that there is no more */
     bool failed;            /* the last publication; nothing written since */
     uint32_t thread, group; /* who opened it */

@@ -18,11 +18,23 @@ static struct bytes slice(struct bytes b, off_t offset, size_t size)
     return (struct bytes){rest.data, rest.size < size ? rest.size : size};
 }
 
+/* tail reads as much as fstat says and never beyond: one that stops exactly at
+ * the end may be told more by the next fstat, but by a read only after it was
+ * told the end. */
+static void note_end(struct fs_handle *h, off_t offset, struct bytes b)
+{
+    h->came_to_end =
+        h->came_to_end ||
+        (offset >= 0 && (uint64_t)offset + b.size >= fs_handle_content(h).size);
+    h->at_end = h->at_end || b.size == 0;
+}
+
 static void read_on(struct fs_call *c)
 {
     struct fs_handle *h = c->handle;
     const struct bytes b = slice(fs_handle_content(h), c->offset, c->size);
-    h->at_end = b.size == 0;
+    h->at_end = false;
+    note_end(h, c->offset, b);
     fs_reply_bytes(c, b);
 }
 
@@ -32,8 +44,10 @@ void fs_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
     (void)id;
     struct fs_handle *h = fs_handle_of(file);
     const struct bytes b = slice(fs_handle_content(h), offset, size);
-    if (b.size > 0 || size == 0 || !fs_handle_is_behind(h)) {
-        h->at_end = h->at_end || (b.size == 0 && size > 0);
+    if (b.size > 0 || size == 0 || !h->at_end || !fs_handle_is_behind(h)) {
+        if (size > 0) {
+            note_end(h, offset, b);
+        }
         /* or aborted: nothing more to do */
         (void)fuse_reply_buf(req, (const char *)b.data, b.size);
         return;

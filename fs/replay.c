@@ -290,6 +290,7 @@ void fs_replay_dispatch(struct fs *fs)
         }
         start(fs, h, op);
     }
+    fs_events_resume(fs); /* operations that nobody wants were dropped */
 }
 
 /* A modification behind one that has not begun is the same to a watcher. */
@@ -368,7 +369,6 @@ size_t fs_replay_on_readable(struct fs *fs)
         finish(fs, op);
     }
     fs_replay_dispatch(fs);
-    fs_events_resume(fs);
     return count;
 }
 

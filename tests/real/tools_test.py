@@ -151,6 +151,28 @@ def tail_F_follows_a_file_written_on_the_other_mount(tree):
         finish(out)
 
 
+@test(limit=60)
+def tail_f_shows_what_is_appended(tree):
+    """With its own defaults it reads just as much as fstat says, never more."""
+    a, b = tree.fresh("tailf")
+    for here in (a, b):
+        calls.put(here + "/log", b"first\n")
+        out = os.path.join(rig.directory(), "out")
+        with open(out, "wb") as f:
+            child = subprocess.Popen(["tail", "-f", here + "/log"], stdout=f, stderr=subprocess.DEVNULL)
+        try:
+            tap.wait_until(lambda: calls.read(out) == b"first\n", 5, "the first line")
+            for number in range(3):
+                fd = os.open(a + "/log", os.O_WRONLY | os.O_APPEND)
+                os.write(fd, b"line %d\n" % number)
+                os.close(fd)
+            tap.wait_until(lambda: calls.read(out) == b"first\nline 0\nline 1\nline 2\n", 8, "the appended lines")
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait(10)
+            finish(out)
+
+
 @test(limit=60, plain=True)
 def find_and_grep_see_the_whole_tree(tree):
     a, b = tree.fresh("find")
