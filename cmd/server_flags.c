@@ -4,7 +4,10 @@
 #include "cmd/server_flags.h"
 
 #define NOT_SERVED "not served by this version"
-#define NO_PORT    "not used by this version: it opens no network port"
+#define NO_PORT    "not used by this version: it opens no port for clients"
+#define NO_PEER_TLS                                                            \
+    "links between members are neither encrypted nor authenticated by this "   \
+    "version: use a network that only members reach"
 #define FIXED_MEMBERS                                                          \
     "not used by this version: members cannot be added or removed yet"
 #define OWN_LIMITS                                                             \
@@ -198,26 +201,28 @@ const struct flag server_flags[] = {
           "certificates that verify clients"),
     LATER(BOOL, "auto-tls", "false", "", NO_PORT,
           "make a certificate for clients"),
-    LATER(TEXT, "peer-cert-file", "", "", NO_PORT,
-          "certificate shown to peers"),
-    LATER(TEXT, "peer-key-file", "", "", NO_PORT, "key of that certificate"),
-    LATER(BOOL, "peer-client-cert-auth", "false", "", NO_PORT,
-          "peers must show a certificate"),
-    LATER(TEXT, "peer-client-cert-file", "", "", NO_PORT,
-          "certificate shown when connecting to peers"),
-    LATER(TEXT, "peer-client-key-file", "", "", NO_PORT,
-          "key of that certificate"),
-    LATER(TEXT, "peer-trusted-ca-file", "", "", NO_PORT,
-          "certificates that verify peers"),
-    LATER(TEXT, "peer-cert-allowed-cn", "", "", NO_PORT,
-          "common names allowed in peer certificates"),
-    LATER(TEXT, "peer-cert-allowed-hostname", "", "", NO_PORT,
-          "host names allowed in peer certificates"),
-    LATER(BOOL, "peer-auto-tls", "false", "", NO_PORT,
-          "make a certificate for peers"),
+    REFUSED(TEXT, "peer-cert-file", "", "", NO_PEER_TLS,
+            "certificate shown to peers"),
+    REFUSED(TEXT, "peer-key-file", "", "", NO_PEER_TLS,
+            "key of that certificate"),
+    REFUSED(BOOL, "peer-client-cert-auth", "false", "", NO_PEER_TLS,
+            "peers must show a certificate"),
+    REFUSED(TEXT, "peer-client-cert-file", "", "", NO_PEER_TLS,
+            "certificate shown when connecting to peers"),
+    REFUSED(TEXT, "peer-client-key-file", "", "", NO_PEER_TLS,
+            "key of that certificate"),
+    REFUSED(TEXT, "peer-trusted-ca-file", "", "", NO_PEER_TLS,
+            "certificates that verify peers"),
+    REFUSED(TEXT, "peer-cert-allowed-cn", "", "", NO_PEER_TLS,
+            "common names allowed in peer certificates"),
+    REFUSED(TEXT, "peer-cert-allowed-hostname", "", "", NO_PEER_TLS,
+            "host names allowed in peer certificates"),
+    REFUSED(BOOL, "peer-auto-tls", "false", "", NO_PEER_TLS,
+            "make a certificate for peers"),
     LATER(COUNT, "self-signed-cert-validity", "1", "", NO_PORT,
           "years that certificates made here are valid"),
-    LATER(TEXT, "peer-crl-file", "", "", NO_PORT, "revoked peer certificates"),
+    REFUSED(TEXT, "peer-crl-file", "", "", NO_PEER_TLS,
+            "revoked peer certificates"),
     LATER(BOOL, "peer-skip-client-san-verification", "false", "", NO_PORT,
           "do not compare addresses with peer certificates"),
     LATER(TEXT, "cipher-suites", "", "", NO_PORT,
