@@ -42,7 +42,9 @@ class Progress:
         return struct.unpack_from("<Q", self.memory, 8 * which)[0]
 
     def set(self, which, value):
-        struct.pack_into("<Q", self.memory, 8 * which, value)
+        # One copy of eight bytes: pack_into() clears them first, and a reader
+        # then takes the writer to be at 0.
+        self.memory[8 * which:8 * which + 8] = struct.pack("<Q", value)
 
     begun = property(lambda self: self.get(0))
     acknowledged = property(lambda self: self.get(1))
