@@ -358,13 +358,3 @@ void node_stop(struct node *n)
     node_flush_finish(n);
     free_all(n);
 }
-
-void node_stats(const struct node *n, struct node_stats *ret)
-{
-    /* Counters of the log are its writer's: what the last save left. */
-    *ret = (struct node_stats){.wal_syncs = n->wal_stats.syncs,
-                               .wal_writes = n->wal_stats.writes,
-                               .wal_bytes = n->wal_stats.bytes_written,
-                               .applied_index = store_applied_index(n->store),
-                               .durable_index = store_durable_index(n->store)};
-}

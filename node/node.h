@@ -56,10 +56,4 @@ struct kv *node_kv(struct node *n);
  * Blocks for as long as that takes. NULL is fine. */
 void node_stop(struct node *n);
 
-struct node_stats {
-    uint64_t wal_syncs, wal_writes, wal_bytes;
-    uint64_t proposals, applied_index, durable_index;
-};
-void node_stats(const struct node *n, struct node_stats *ret);
-
 #endif

@@ -24,7 +24,6 @@ struct save_job {
     bool tends; /* nothing to save: goes on making the next segment */
     enum status status;
     struct fault fault;
-    struct wal_stats stats;
 };
 
 struct flush_job {
@@ -52,7 +51,6 @@ struct node {
     uint64_t state_refused; /* member to report; RAFT_NONE: none */
     struct worker *wal_worker, *store_worker;
     struct save_job save;
-    struct wal_stats wal_stats;
     struct flush_job flush;
     int64_t flush_retry_ns; /* after a full disk: not before */
     int64_t tend_retry_ns;  /* likewise */

@@ -67,7 +67,6 @@ static void carry_out(struct worker_job *job)
     struct save_job *j = container_of(job, struct save_job, job);
     if (j->tends) {
         tend(j);
-        wal_stats(j->wal, &j->stats);
         return;
     }
     j->status = ST_OK;
@@ -81,14 +80,12 @@ static void carry_out(struct worker_job *job)
     if (j->status == ST_OK && j->trim) {
         j->status = wal_trim(j->wal, j->trim_index, j->trim_term, &j->fault);
     }
-    wal_stats(j->wal, &j->stats);
 }
 
 static void saved(struct worker_job *job)
 {
     struct save_job *j = container_of(job, struct save_job, job);
     struct node *n = container_of(j, struct node, save);
-    n->wal_stats = j->stats;
     if (j->tends && j->status == ST_NO_SPACE) {
         n->tend_retry_ns = loop_now_ns() + RETRY_NS; /* not final */
         return;
