@@ -17,9 +17,9 @@ struct save_job {
     size_t count, capacity;
     struct raft_hard_state hard_state; /* the newest */
     bool hard_state_waits;             /* to be written with the next entries */
-    struct raft_hard_state written;    /* the log's; of commit nothing is said */
-    bool unsynced;                     /* written, not yet durable */
-    bool trim;                         /* after the sync, forget up to: */
+    struct raft_hard_state written; /* the log's; of commit nothing is said */
+    bool unsynced;                  /* written, not yet durable */
+    bool trim;                      /* after the sync, forget up to: */
     uint64_t trim_index, trim_term;
     bool tends; /* nothing to save: goes on making the next segment */
     enum status status;
