@@ -58,6 +58,37 @@
       GRPC_INVALID_ARGUMENT)                                                   \
     X(LEASE_NOT_FOUND, "etcdserver: requested lease not found", ENOENT,        \
       GRPC_NOT_FOUND)                                                          \
+    X(LEASE_EXISTS, "etcdserver: lease already exists", EEXIST,                \
+      GRPC_FAILED_PRECONDITION)                                                \
+    X(LEASE_TTL_TOO_LARGE, "etcdserver: too large lease TTL", EINVAL,          \
+      GRPC_OUT_OF_RANGE)                                                       \
+    X(MEMBER_EXISTS, "etcdserver: member ID already exist", EEXIST,            \
+      GRPC_FAILED_PRECONDITION)                                                \
+    X(PEER_URL_EXISTS, "etcdserver: Peer URLs already exists", EEXIST,         \
+      GRPC_FAILED_PRECONDITION)                                                \
+    X(MEMBER_BAD_URLS, "etcdserver: given member URLs are invalid", EINVAL,    \
+      GRPC_INVALID_ARGUMENT)                                                   \
+    X(MEMBER_NOT_FOUND, "etcdserver: member not found", ENOENT,                \
+      GRPC_NOT_FOUND)                                                          \
+    X(MEMBER_NOT_LEARNER, "etcdserver: can only promote a learner member",     \
+      EINVAL, GRPC_FAILED_PRECONDITION)                                        \
+    X(LEARNER_NOT_READY,                                                       \
+      "etcdserver: can only promote a learner member which is in sync with "   \
+      "leader",                                                                \
+      EAGAIN, GRPC_FAILED_PRECONDITION)                                        \
+    X(TOO_MANY_LEARNERS, "etcdserver: too many learner members in cluster",    \
+      EINVAL, GRPC_FAILED_PRECONDITION)                                        \
+    X(NOT_ENOUGH_STARTED,                                                      \
+      "etcdserver: re-configuration failed due to not enough started members", \
+      EROFS, GRPC_UNKNOWN)                                                     \
+    X(UNHEALTHY, "etcdserver: unhealthy cluster", EROFS, GRPC_UNAVAILABLE)     \
+    X(LEARNER, "etcdserver: rpc not supported for learner", EROFS,             \
+      GRPC_FAILED_PRECONDITION)                                                \
+    X(BAD_TRANSFEREE, "etcdserver: bad leader transferee", EINVAL,             \
+      GRPC_FAILED_PRECONDITION)                                                \
+    X(TRANSFER_TIMEOUT,                                                        \
+      "etcdserver: request timed out, leader transfer took too long",          \
+      ETIMEDOUT, GRPC_UNKNOWN)                                                 \
     X(DUPLICATE_KEY, "etcdserver: duplicate key given in txn request", EINVAL, \
       GRPC_INVALID_ARGUMENT)                                                   \
     X(CORRUPT, "etcdserver: corrupt cluster", EIO, GRPC_DATA_LOSS)             \

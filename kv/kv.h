@@ -71,6 +71,37 @@ struct kv_compact {
     int64_t revision;
 };
 
+/* Leases (etcd-surface 1.6): a lease lives as long as somebody keeps it alive;
+ * its keys are deleted with it, in key order and in one revision. */
+enum kv_lease_op {
+    KV_LEASE_GRANT,     /* ST_LEASE_EXISTS, ST_LEASE_TTL_TOO_LARGE */
+    KV_LEASE_REVOKE,    /* ST_LEASE_NOT_FOUND */
+    KV_LEASE_KEEPALIVE, /* unknown: ST_OK and ttl_s 0; no revision, no event */
+    KV_LEASE_TTL,       /* unknown: ST_OK and ttl_s -1, granted_ttl_s 0 */
+    KV_LEASE_LIST
+};
+#define KV_LEASE_TTL_MAX INT64_C(9000000000) /* seconds */
+
+struct kv_lease_result {
+    int64_t id;
+    int64_t ttl_s; /* GRANT, KEEPALIVE: the TTL in force, perhaps raised; TTL:
+                      the seconds left */
+    int64_t granted_ttl_s;
+    const struct bytes *keys; /* TTL, when asked for; in key order */
+    size_t keys_count;
+    const int64_t *ids; /* LIST, those that end first before the others */
+    size_t ids_count;
+};
+
+struct kv_lease {
+    struct kv_call call;
+    enum kv_lease_op op;
+    int64_t id;                    /* GRANT: 0 lets the store choose */
+    int64_t ttl_s;                 /* GRANT: below the least it is raised */
+    bool with_keys;                /* TTL */
+    struct kv_lease_result result; /* when status is ST_OK */
+};
+
 /* A standing request for the events of a range, in revision order, each once.
  * All events of one revision come in one call (a revision is never split), and
  * one call may bring several revisions. */
@@ -128,6 +159,7 @@ struct kv_ops {
     void (*range)(struct kv *kv, struct kv_range *range);
     void (*txn)(struct kv *kv, struct kv_txn *txn);
     void (*compact)(struct kv *kv, struct kv_compact *compact);
+    void (*lease)(struct kv *kv, struct kv_lease *lease);
     void (*cancel)(struct kv *kv, struct kv_call *call);
     void (*watch)(struct kv *kv, struct kv_watch *watch);
     void (*unwatch)(struct kv *kv, struct kv_watch *watch);
@@ -151,6 +183,11 @@ static inline void kv_txn(struct kv *kv, struct kv_txn *txn)
 static inline void kv_compact(struct kv *kv, struct kv_compact *compact)
 {
     kv->ops->compact(kv, compact);
+}
+
+static inline void kv_lease(struct kv *kv, struct kv_lease *lease)
+{
+    kv->ops->lease(kv, lease);
 }
 
 /* Asks for an early end: `done` follows soon, with ST_CANCELED unless the
