@@ -1,16 +1,18 @@
 /* What must hold of every run.
  *
- * The store says its own order: revisions.  So linearizability is checked in
- * linear time: replay the final history of changes by revision on a model;
- * every answer must fit the model at its revision, and revisions must not
- * contradict real time (a call that began after another ended has at least its
- * revision, and more if it changed something).
+ * The store says its own order: revisions.  So strict serializability is
+ * checked in linear time: every answer must fit the final history at its
+ * revision, and revisions must not contradict real time (a call that began
+ * after another ended has at least its revision, and more if it changed
+ * something).  One key's calls are checked by the general rule too, which knows
+ * nothing of revisions: should the first check be blind, the second is not.
  */
 
 #include <stdlib.h>
 
 #include "base/must.h"
 #include "tests/sim/internal.h"
+#include "tests/sim/linear.h"
 
 /* The whole history, as any member's watch from revision 1 must have it. */
 static const struct changes *full_history(const struct sim *s)
@@ -44,18 +46,20 @@ static void check_same(struct sim *s, uint32_t member,
 /* kv rules: ordered, unique, complete, on every member alike. */
 static void check_watches(struct sim *s)
 {
-    const struct changes *first = full_history(s);
-    for (size_t i = 1; i < first->count; i++) {
-        if (first->list[i].revision != first->list[i - 1].revision + 1) {
+    const struct changes *all = full_history(s);
+    for (size_t i = 1; i < all->count; i++) {
+        const int64_t step = all->list[i].revision - all->list[i - 1].revision;
+        if (step != 0 && step != 1) {
             sim_fail(s, "member 1's watch jumped from revision %lld to %lld",
-                     (long long)first->list[i - 1].revision,
-                     (long long)first->list[i].revision);
+                     (long long)all->list[i - 1].revision,
+                     (long long)all->list[i].revision);
             return;
         }
     }
     for (uint32_t m = 1; m < s->options.members; m++) {
-        check_same(s, m + 1, first, &s->members[m].seen);
+        check_same(s, m + 1, all, &s->members[m].seen);
     }
+    watchers_check(s, all);
 }
 
 static void check_states(struct sim *s)
@@ -82,23 +86,30 @@ static void check_states(struct sim *s)
     }
 }
 
-static const struct change *change_at(const struct changes *all,
-                                      int64_t revision)
+/* --- answers --- */
+
+static bool has_change(const struct changes *all, int64_t revision,
+                       uint32_t key, uint64_t value)
 {
-    const int64_t first = 2; /* an empty store is at revision 1 */
-    return revision < first || revision - first >= (int64_t)all->count
-               ? NULL
-               : &all->list[revision - first];
+    for (size_t i = changes_at(all, revision);
+         i < all->count && all->list[i].revision == revision; i++) {
+        if (all->list[i].key == key && all->list[i].value == value) {
+            return true;
+        }
+    }
+    return false;
 }
 
-/* No acknowledged write is lost, and it is what was asked for. */
+/* No acknowledged write is lost, and it is what was asked for, whole. */
 static void check_write(struct sim *s, const struct record *r)
 {
-    if (!r->took_place) {
-        return;
-    }
-    const struct change *c = change_at(full_history(s), r->revision);
-    if (c == NULL || c->key != r->key || c->value != r->value) {
+    const struct changes *all = full_history(s);
+    const size_t wanted = r->kind == CALL_PAIR ? 2 : 1;
+    const size_t found =
+        changes_at(all, r->revision + 1) - changes_at(all, r->revision);
+    if (found != wanted || !has_change(all, r->revision, r->key, r->value) ||
+        (wanted == 2 &&
+         !has_change(all, r->revision, key_after(r->key), r->other))) {
         sim_fail(s,
                  "an acknowledged write is lost: key %u value %llu at "
                  "revision %lld",
@@ -106,66 +117,79 @@ static void check_write(struct sim *s, const struct record *r)
     }
 }
 
-/* mod_revision and value of each key, at one revision. */
-struct model {
-    uint64_t value[KEYS];
-    int64_t mod[KEYS];
-};
-
-static void advance(struct model *m, const struct changes *all, size_t *at,
-                    int64_t revision)
+/* A delete that found nothing. */
+static void check_absent(struct sim *s, const struct record *r)
 {
-    while (*at < all->count && all->list[*at].revision <= revision) {
-        const struct change *c = &all->list[(*at)++];
-        must(c->key < KEYS);
-        m->value[c->key] = c->value;
-        m->mod[c->key] = c->value == 0 ? 0 : c->revision;
+    int64_t mod;
+    if (value_at(full_history(s), r->key, r->revision, &mod) != 0) {
+        sim_fail(s, "a delete at revision %lld did not find key %u",
+                 (long long)r->revision, r->key);
     }
 }
 
-static int by_revision(const void *a, const void *b)
+static void check_swap(struct sim *s, const struct record *r)
 {
-    const struct record *x = *(const struct record *const *)a;
-    const struct record *y = *(const struct record *const *)b;
-    return x->revision < y->revision ? -1 : x->revision > y->revision;
-}
-
-static void check_answer(struct sim *s, const struct record *r,
-                         const struct model *before, const struct model *at)
-{
-    if (r->kind == CALL_GET && at->value[r->key] != r->value) {
-        sim_fail(s, "a read of key %u at revision %lld gave %llu, not %llu",
-                 r->key, (long long)r->revision, (unsigned long long)r->value,
-                 (unsigned long long)at->value[r->key]);
-    }
-    if (r->kind == CALL_SWAP && r->took_place &&
-        before->mod[r->key] != r->expected) {
-        sim_fail(s, "a swap at revision %lld succeeded wrongly",
-                 (long long)r->revision);
-    }
-    if (r->kind == CALL_SWAP && !r->took_place &&
-        at->mod[r->key] == r->expected) {
-        sim_fail(s, "a swap at revision %lld failed wrongly",
-                 (long long)r->revision);
+    int64_t mod;
+    (void)value_at(full_history(s), r->key, r->revision - r->took_place, &mod);
+    if (r->took_place != (mod == r->expected)) {
+        sim_fail(s, "a swap at revision %lld %s wrongly",
+                 (long long)r->revision,
+                 r->took_place ? "succeeded" : "failed");
     }
 }
 
-static void check_answers(struct sim *s, const struct record **sorted,
-                          size_t count)
+static void check_read(struct sim *s, const struct record *r)
 {
-    const struct changes *all = full_history(s);
-    struct model at = {0}, before = {0};
-    size_t at_next = 0, before_next = 0;
-    for (size_t i = 0; i < count && !sim_failed(s); i++) {
-        advance(&before, all, &before_next, sorted[i]->revision - 1);
-        advance(&at, all, &at_next, sorted[i]->revision);
-        check_answer(s, sorted[i], &before, &at);
-        check_write(s, sorted[i]);
+    const int64_t at = r->asked > 0 ? r->asked : r->revision;
+    for (uint32_t key = 0; key < KEYS; key++) {
+        int64_t mod;
+        const uint64_t right = value_at(full_history(s), key, at, &mod);
+        const uint64_t given = r->listed[key];
+        if ((r->kind == CALL_LIST || key == r->key) && given != right) {
+            sim_fail(s, "a read of key %u at revision %lld gave %llu, not %llu",
+                     key, (long long)at, (unsigned long long)given,
+                     (unsigned long long)right);
+            return;
+        }
     }
 }
 
-/* Records are in order of their beginning. For each, the highest revision of
- * any call that had ended by then. */
+static void check_answer(struct sim *s, const struct record *r)
+{
+    switch (r->kind) {
+    case CALL_DELETE:
+        if (!r->took_place) {
+            check_absent(s, r);
+            break;
+        }
+        check_write(s, r);
+        break;
+    case CALL_PUT:
+    case CALL_PAIR:
+        check_write(s, r);
+        break;
+    case CALL_SWAP:
+        if (r->took_place) {
+            check_write(s, r);
+        }
+        check_swap(s, r);
+        break;
+    case CALL_GET:
+    case CALL_LIST:
+        if (!r->compacted) {
+            check_read(s, r);
+        } else if (r->asked >= s->compact_asked) {
+            sim_fail(s, "revision %lld was said to be gone; nobody compacted",
+                     (long long)r->asked);
+        }
+        break;
+    case CALL_COMPACT:
+        break;
+    }
+}
+
+/* --- real time --- */
+
 static int by_end(const void *a, const void *b)
 {
     const struct record *x = *(const struct record *const *)a;
@@ -173,28 +197,110 @@ static int by_end(const void *a, const void *b)
     return x->end_ns < y->end_ns ? -1 : x->end_ns > y->end_ns;
 }
 
+/* What calls that had ended say of one that begins. */
+struct past {
+    int64_t revision;  /* the highest */
+    int64_t compacted; /* likewise */
+};
+
+static void learn(struct past *p, const struct record *r)
+{
+    if (r->revision > p->revision) {
+        p->revision = r->revision;
+    }
+    if (r->kind == CALL_COMPACT && r->asked > p->compacted) {
+        p->compacted = r->asked;
+    }
+}
+
+static void check_after(struct sim *s, const struct record *r,
+                        const struct past *p)
+{
+    if (r->serializable) {
+        return; /* may be of any age */
+    }
+    if (r->revision < p->revision ||
+        (r->took_place && r->revision == p->revision)) {
+        sim_fail(s,
+                 "real time is contradicted: a call that began after "
+                 "revision %lld was answered at %lld",
+                 (long long)p->revision, (long long)r->revision);
+    } else if (r->kind == CALL_LIST && r->asked > 0 && !r->compacted &&
+               r->asked < p->compacted) {
+        sim_fail(s, "revision %lld was read after all below %lld was compacted",
+                 (long long)r->asked, (long long)p->compacted);
+    }
+}
+
+/* Records are in order of their beginning. */
 static void check_real_time(struct sim *s, const struct record **by_end_time,
                             size_t count)
 {
     size_t ended = 0;
-    int64_t highest = 0;
-    for (size_t i = 0; i < s->history.count; i++) {
+    struct past p = {0};
+    for (size_t i = 0; i < s->history.count && !sim_failed(s); i++) {
         const struct record *r = &s->history.records[i];
         while (ended < count && by_end_time[ended]->end_ns < r->begin_ns) {
-            if (by_end_time[ended]->revision > highest) {
-                highest = by_end_time[ended]->revision;
-            }
-            ended++;
+            learn(&p, by_end_time[ended++]);
         }
-        if (r->answered && (r->revision < highest ||
-                            (r->took_place && r->revision == highest))) {
-            sim_fail(s,
-                     "real time is contradicted: a call that began after "
-                     "revision %lld was answered at %lld",
-                     (long long)highest, (long long)r->revision);
-            return;
+        if (r->answered) {
+            check_after(s, r, &p);
         }
     }
+}
+
+/* --- the general rule --- */
+
+/* What a call is to one key; false when it is nothing. */
+static bool as_operation(const struct record *r, uint32_t key,
+                         struct linear_op *to)
+{
+    *to = (struct linear_op){.begin = r->begin_ns,
+                             .end = r->answered ? r->end_ns : INT64_MAX,
+                             .kind = LINEAR_WRITE,
+                             .value = r->value};
+    const bool is_own = r->key == key;
+    switch (r->kind) {
+    case CALL_DELETE:
+        if (r->answered && !r->took_place) {
+            to->kind = LINEAR_READ; /* of nothing */
+        }
+        return is_own && !r->never;
+    case CALL_PUT:
+        return is_own && !r->never;
+    case CALL_PAIR:
+        to->value = is_own ? r->value : r->other;
+        return (is_own || key_after(r->key) == key) && !r->never;
+    case CALL_SWAP:
+        to->kind = LINEAR_SWAP;
+        to->expected = r->was;
+        to->took_place = r->took_place;
+        return is_own && !r->never;
+    case CALL_GET:
+    case CALL_LIST:
+        to->kind = LINEAR_READ;
+        to->value = r->listed[key];
+        return r->answered && !r->serializable && r->asked == 0 &&
+               (is_own || r->kind == CALL_LIST);
+    case CALL_COMPACT:
+        return false;
+    }
+    return false;
+}
+
+/* A sample: one key of a run. */
+static void check_general(struct sim *s)
+{
+    const uint32_t key = (uint32_t)(s->options.seed % KEYS);
+    struct linear_op *ops = xcalloc(LINEAR_OPS_MAX, sizeof *ops);
+    size_t count = 0;
+    for (size_t i = 0; i < s->history.count && count < LINEAR_OPS_MAX; i++) {
+        count += as_operation(&s->history.records[i], key, &ops[count]);
+    }
+    if (linear_check(ops, count, 2000000) == LINEAR_NO) {
+        sim_fail(s, "the calls on key %u are not linearizable", key);
+    }
+    free(ops);
 }
 
 /* Nothing is invented: each change was asked for, and once. */
@@ -245,11 +351,13 @@ void sim_check(struct sim *s)
     for (size_t i = 0; i < s->history.count; i++) {
         if (s->history.records[i].answered) {
             list[count++] = &s->history.records[i];
+            check_answer(s, &s->history.records[i]);
         }
     }
-    qsort(list, count, sizeof(struct record *), by_revision);
-    check_answers(s, list, count);
     qsort(list, count, sizeof(struct record *), by_end);
     check_real_time(s, list, count);
     free(list);
+    if (!sim_failed(s)) {
+        check_general(s);
+    }
 }

@@ -5,11 +5,17 @@
 #include "base/must.h"
 #include "tests/sim/internal.h"
 
+void key_name(uint32_t key, uint8_t ret[8])
+{
+    must(key < KEYS);
+    memcpy(ret, "/dir/k-", 7);
+    ret[7] = (uint8_t)('a' + key);
+}
+
 uint32_t key_number(struct bytes key)
 {
-    return key.size == 8 && memcmp(key.data, "/dir/k-", 7) == 0
-               ? (uint32_t)(key.data[7] - 'a')
-               : UINT32_MAX;
+    must(key.size == 8 && memcmp(key.data, "/dir/k-", 7) == 0);
+    return (uint32_t)(key.data[7] - 'a');
 }
 
 uint64_t value_number(struct bytes value)
@@ -20,18 +26,6 @@ uint64_t value_number(struct bytes value)
 static struct record *record_of(struct client *c)
 {
     return &c->sim->history.records[c->record];
-}
-
-static struct record *new_record(struct sim *s)
-{
-    struct history *h = &s->history;
-    if (h->count == h->capacity) {
-        h->capacity = h->capacity > 0 ? 2 * h->capacity : 1024;
-        h->records = xrealloc(h->records, h->capacity * sizeof *h->records);
-    }
-    struct record *r = &h->records[h->count++];
-    *r = (struct record){.begin_ns = s->now_ns, .end_ns = INT64_MAX};
-    return r;
 }
 
 static void act(struct sim *s, struct event *e);
@@ -51,16 +45,17 @@ static struct record *heard(struct client *c, const struct kv_call *call)
         sim_fail(s, "a client was told %s", status_name(call->status));
     }
     if (call->status == ST_NO_LEADER || call->status == ST_TOO_MANY) {
-        r->end_ns = s->now_ns; /* promised: it never happens */
-        r->kind = CALL_GET;
-        r->answered = false;
+        r->never = true;
         return NULL;
     }
-    if (call->status != ST_OK) {
+    const bool is_compacted = call->status == ST_COMPACTED &&
+                              (r->kind == CALL_LIST || r->kind == CALL_COMPACT);
+    if (call->status != ST_OK && !is_compacted) {
         return NULL; /* perhaps it happened, perhaps it will */
     }
     r->end_ns = s->now_ns;
     r->answered = true;
+    r->compacted = is_compacted;
     r->revision = call->header.revision;
     return r;
 }
@@ -89,53 +84,143 @@ static void read_done(struct kv_call *call)
         return;
     }
     const struct kv_range_result *result = &c->range.result;
-    if (result->items_count > 0) {
-        r->value = value_number(result->items[0].value);
-        c->known_revision[r->key] = result->items[0].mod_revision;
-    } else {
-        c->known_revision[r->key] = 0;
+    for (size_t i = 0; i < result->items_count && !r->compacted; i++) {
+        const struct kv_item *item = &result->items[i];
+        r->listed[key_number(item->key)] = value_number(item->value);
+    }
+    if (r->kind == CALL_GET) {
+        r->value = r->listed[r->key];
+        c->known_value[r->key] = r->value;
+        c->known_revision[r->key] =
+            result->items_count > 0 ? result->items[0].mod_revision : 0;
     }
     c->sim->report->reads++;
 }
 
-static void get(struct client *c, struct record *r, struct bytes key)
+static void compact_done(struct kv_call *call)
 {
-    r->kind = CALL_GET;
-    c->range = (struct kv_range){.spec = {.keys = {.key = key}}};
+    (void)heard(container_of(call, struct client, compact.call), call);
+}
+
+static void read(struct client *c, struct record *r, struct kv_keys keys)
+{
+    struct sim *s = c->sim;
+    c->range = (struct kv_range){.spec = {.keys = keys}};
+    if (r->kind == CALL_LIST && prng_chance(&s->prng, 1, 3)) {
+        r->asked = 1 + (int64_t)prng_below(
+                           &s->prng, (uint64_t)c->known_revision[r->key] + 1);
+    }
+    r->serializable = prng_chance(&s->prng, 1, 4);
+    c->range.spec.serializable = r->serializable;
+    c->range.spec.revision = r->asked;
     c->range.call.done = read_done;
     kv_range(replica_kv(c->member->replica), &c->range);
 }
 
-static void change(struct client *c, struct record *r, struct bytes key)
+static void get(struct client *c, struct record *r)
+{
+    r->kind = CALL_GET;
+    read(c, r, (struct kv_keys){.key = {c->key, sizeof c->key}});
+}
+
+static void list(struct client *c, struct record *r)
+{
+    static const uint8_t from[] = "/dir/", to[] = "/dir0";
+    r->kind = CALL_LIST;
+    read(c, r, (struct kv_keys){{from, 5}, {to, 5}});
+}
+
+/* Never beyond what every member's own watch has: these are to see all. */
+static void compact(struct client *c, struct record *r)
 {
     struct sim *s = c->sim;
-    const uint64_t kind = prng_below(&s->prng, 6);
-    r->value = ++s->value_last;
-    put_u64(c->value, r->value);
-    c->txn = (struct kv_txn){0};
-    c->op = (struct kv_op){
-        .type = KV_OP_PUT,
-        .put = {.key = key, .value = {c->value, sizeof c->value}}};
-    r->kind = CALL_PUT;
-    if (kind == 0) {
-        r->kind = CALL_DELETE;
-        r->value = 0;
-        c->op = (struct kv_op){.type = KV_OP_DELETE_RANGE,
-                               .delete_range = {.keys = {.key = key}}};
-    } else if (kind <= 2) {
-        r->kind = CALL_SWAP;
-        r->expected = c->known_revision[r->key];
-        c->compare = (struct kv_compare){.keys = {.key = key},
-                                         .target = KV_COMPARE_MOD,
-                                         .result = KV_COMPARE_EQUAL,
-                                         .number = r->expected};
-        c->txn.spec.compares = &c->compare;
-        c->txn.spec.compares_count = 1;
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < s->options.members; i++) {
+        const struct changes *seen = &s->members[i].seen;
+        const int64_t last =
+            seen->count > 0 ? seen->list[seen->count - 1].revision : 0;
+        least = last < least ? last : least;
     }
-    c->txn.spec.success = &c->op;
-    c->txn.spec.success_count = 1;
+    if (least < 2) {
+        get(c, r);
+        return;
+    }
+    r->kind = CALL_COMPACT;
+    r->asked = least - (int64_t)prng_below(&s->prng, 20);
+    r->asked = r->asked < 1 ? 1 : r->asked;
+    s->compact_asked =
+        r->asked > s->compact_asked ? r->asked : s->compact_asked;
+    c->compact = (struct kv_compact){.revision = r->asked};
+    c->compact.call.done = compact_done;
+    kv_compact(replica_kv(c->member->replica), &c->compact);
+}
+
+static struct kv_op put_of(uint8_t key[8], uint8_t value[8], uint64_t number)
+{
+    put_u64(value, number);
+    return (struct kv_op){.type = KV_OP_PUT,
+                          .put = {.key = {key, 8}, .value = {value, 8}}};
+}
+
+static void expect(struct client *c, struct record *r)
+{
+    r->expected = c->known_revision[r->key];
+    r->was = c->known_value[r->key];
+    c->compare = (struct kv_compare){.keys = {.key = {c->key, sizeof c->key}},
+                                     .target = KV_COMPARE_MOD,
+                                     .result = KV_COMPARE_EQUAL,
+                                     .number = r->expected};
+    c->txn.spec.compares = &c->compare;
+    c->txn.spec.compares_count = 1;
+}
+
+static void change(struct client *c, struct record *r, enum call_kind kind)
+{
+    struct sim *s = c->sim;
+    c->txn = (struct kv_txn){.spec = {.success = c->ops, .success_count = 1}};
+    r->kind = kind;
+    r->value = ++s->value_last;
+    c->ops[0] = put_of(c->key, c->value, r->value);
+    if (kind == CALL_DELETE) {
+        r->value = 0;
+        c->ops[0] = (struct kv_op){
+            .type = KV_OP_DELETE_RANGE,
+            .delete_range = {.keys = {.key = {c->key, sizeof c->key}}}};
+    } else if (kind == CALL_SWAP) {
+        expect(c, r);
+    } else if (kind == CALL_PAIR) {
+        r->other = ++s->value_last;
+        key_name(key_after(r->key), c->next_key);
+        c->ops[1] = put_of(c->next_key, c->next_value, r->other);
+        c->txn.spec.success_count = 2;
+    }
     c->txn.call.done = write_done;
     kv_txn(replica_kv(c->member->replica), &c->txn);
+}
+
+static void ask(struct client *c, struct record *r)
+{
+    static const enum call_kind kinds[] = {
+        CALL_GET,  CALL_GET,  CALL_GET,  CALL_GET,    CALL_LIST,   CALL_LIST,
+        CALL_LIST, CALL_LIST, CALL_PUT,  CALL_PUT,    CALL_PUT,    CALL_PUT,
+        CALL_PAIR, CALL_PAIR, CALL_PAIR, CALL_DELETE, CALL_DELETE, CALL_SWAP,
+        CALL_SWAP, CALL_SWAP, CALL_SWAP};
+    const uint64_t pick = prng_below(&c->sim->prng, 60);
+    const enum call_kind kind =
+        pick == 59 ? CALL_COMPACT : kinds[pick % count_of(kinds)];
+    switch (kind) {
+    case CALL_GET:
+        get(c, r);
+        break;
+    case CALL_LIST:
+        list(c, r);
+        break;
+    case CALL_COMPACT:
+        compact(c, r);
+        break;
+    default:
+        change(c, r, kind);
+    }
 }
 
 static void act(struct sim *s, struct event *e)
@@ -149,17 +234,12 @@ static void act(struct sim *s, struct event *e)
     }
     c->member = m;
     c->busy = true;
-    struct record *r = new_record(s);
+    struct record *r = history_add(&s->history);
+    r->begin_ns = s->now_ns;
     c->record = s->history.count - 1;
     r->key = (uint32_t)prng_below(&s->prng, KEYS);
-    (void)snprintf((char *)c->key, sizeof c->key, "/dir/k-%c",
-                   (char)('a' + r->key));
-    const struct bytes key = {c->key, 8};
-    if (prng_chance(&s->prng, 1, 3)) {
-        get(c, r, key);
-    } else {
-        change(c, r, key);
-    }
+    key_name(r->key, c->key);
+    ask(c, r);
     member_turn(m);
 }
 

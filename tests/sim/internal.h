@@ -7,13 +7,14 @@
 #include "node/replica.h"
 #include "store/transfer.h"
 #include "tests/lib/disk_sim.h"
+#include "tests/sim/history.h"
 #include "tests/sim/sim.h"
 
-#define MEMBERS_MAX 5
-#define CLIENTS_MAX 16
-#define KEYS        8
-#define TICK_NS     INT64_C(100000000)
-#define MS          INT64_C(1000000)
+#define MEMBERS_MAX  5
+#define CLIENTS_MAX  16
+#define WATCHERS_MAX 6
+#define TICK_NS      INT64_C(100000000)
+#define MS           INT64_C(1000000)
 
 struct sim;
 
@@ -21,35 +22,6 @@ struct sim;
 struct event {
     struct heap_node at;
     void (*run)(struct sim *s, struct event *e);
-};
-
-/* One entry of a history: what a client asked, and what it heard. */
-enum call_kind { CALL_PUT, CALL_DELETE, CALL_SWAP, CALL_GET };
-struct record {
-    enum call_kind kind;
-    uint32_t key;
-    uint64_t value; /* unique; written, or read (0: no such key) */
-    int64_t begin_ns, end_ns;
-    int64_t revision; /* of the store after it */
-    int64_t expected; /* CALL_SWAP: mod_revision compared with */
-    bool answered;    /* false: the outcome is not known */
-    bool took_place;  /* answered, and changed something */
-};
-
-struct history {
-    struct record *records;
-    size_t count, capacity;
-};
-
-/* The events of a watch, as they came. */
-struct change {
-    int64_t revision;
-    uint32_t key;
-    uint64_t value; /* 0: deleted */
-};
-struct changes {
-    struct change *list;
-    size_t count, capacity;
 };
 
 struct member {
@@ -82,12 +54,27 @@ struct client {
     struct member *member; /* of the call under way */
     struct kv_txn txn;
     struct kv_range range;
-    struct kv_op op;
+    struct kv_compact compact;
+    struct kv_op ops[2];
     struct kv_compare compare;
-    uint8_t key[16], value[8];
+    uint8_t key[8], value[8], next_key[8], next_value[8];
     size_t record;
     bool busy;
-    int64_t known_revision[KEYS]; /* for CALL_SWAP */
+    int64_t known_revision[KEYS]; /* for CALL_SWAP, ... */
+    uint64_t known_value[KEYS];   /* ... and what it was then */
+};
+
+/* A watch that begins anywhere in history, at any member, and lives a while. */
+struct watcher {
+    struct sim *sim;
+    uint32_t number;
+    struct event next;     /* begins or ends then */
+    struct member *member; /* NULL: none */
+    struct kv_watch watch;
+    uint32_t key;        /* KEYS: all */
+    int64_t start, past; /* wants from start; has all below past */
+    uint8_t name[8];
+    struct changes seen;
 };
 
 struct sim {
@@ -103,9 +90,11 @@ struct sim {
     struct member members[MEMBERS_MAX];
     bool cut[MEMBERS_MAX][MEMBERS_MAX]; /* [from][to] */
     struct client clients[CLIENTS_MAX];
+    struct watcher watchers[WATCHERS_MAX];
     struct history history;
+    int64_t compact_asked; /* the highest revision */
     struct event fault;
-    uint64_t leader_of_term[4096]; /* election safety */
+    struct safety *safety;
 };
 
 void sim_at(struct sim *s, struct event *e, int64_t at_ns,
@@ -125,6 +114,7 @@ void member_init(struct sim *s, uint32_t number);
 void member_start(struct member *m);
 void member_crash(struct member *m); /* power cut */
 void member_fini(struct member *m);
+struct change change_of(const struct kv_event *e, bool is_last);
 /* Does whatever there is to do after something happened to it. */
 void member_turn(struct member *m);
 /* state: what came with a snapshot message. */
@@ -143,8 +133,22 @@ void network_partition(struct sim *s);
 
 /* client.c */
 void client_init(struct sim *s, uint32_t number);
+void key_name(uint32_t key, uint8_t ret[8]);
 uint32_t key_number(struct bytes key);
 uint64_t value_number(struct bytes value);
+
+/* watcher.c */
+void watcher_init(struct sim *s, uint32_t number);
+void watcher_fini(struct watcher *w);
+/* The member goes: the watches at it end. */
+void watchers_forget(struct sim *s, const struct member *m);
+/* Every one that still lives must have seen all there is. */
+void watchers_check(struct sim *s, const struct changes *all);
+
+/* safety.c: what must hold of logs and leaders at any moment. */
+struct safety *safety_new(void);
+void safety_free(struct safety *x);
+void safety_check(struct member *m);
 
 /* check.c: all that must hold at the end of a run. */
 void sim_check(struct sim *s);

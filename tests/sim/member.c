@@ -39,23 +39,23 @@ static void send(void *arg, struct raft_message *take)
     network_send(m->sim, m->id, take);
 }
 
+struct change change_of(const struct kv_event *e, bool is_last)
+{
+    return (struct change){
+        .revision = e->item.mod_revision,
+        .key = key_number(e->item.key),
+        .value = e->type == KV_EVENT_PUT ? value_number(e->item.value) : 0,
+        .prev = e->prev != NULL ? value_number(e->prev->value) : 0,
+        .is_last = is_last};
+}
+
 static void on_events(struct kv_watch *w, const struct kv_event *events,
                       size_t count, struct kv_header header)
 {
     struct member *m = container_of(w, struct member, watch);
     (void)header;
     for (size_t i = 0; i < count; i++) {
-        if (m->seen.count == m->seen.capacity) {
-            m->seen.capacity = m->seen.capacity > 0 ? 2 * m->seen.capacity : 64;
-            m->seen.list = xrealloc(m->seen.list,
-                                    m->seen.capacity * sizeof(struct change));
-        }
-        m->seen.list[m->seen.count++] =
-            (struct change){.revision = events[i].item.mod_revision,
-                            .key = key_number(events[i].item.key),
-                            .value = events[i].type == KV_EVENT_PUT
-                                         ? value_number(events[i].item.value)
-                                         : 0};
+        changes_add(&m->seen, change_of(&events[i], i + 1 == count));
     }
 }
 
@@ -164,6 +164,7 @@ void member_start(struct member *m)
 
 static void close_member(struct member *m)
 {
+    watchers_forget(m->sim, m);
     replica_stop(m->replica);
     store_import_free(m->incoming);
     m->incoming = NULL;
@@ -205,7 +206,7 @@ void member_fini(struct member *m)
         store_close(m->store);
     }
     disk_sim_free(m->disk_sim);
-    free(m->seen.list);
+    changes_fini(&m->seen);
 }
 
 static enum status append(struct member *m, const struct raft_message *x,
@@ -387,25 +388,6 @@ static void begin_flush(struct member *m)
     }
 }
 
-/* Dissertation figure 3.2, election safety: at most one leader in a term. */
-static void check_leader(struct member *m)
-{
-    struct kv_status status;
-    kv_status(replica_kv(m->replica), &status);
-    const uint64_t term = status.header.raft_term;
-    if (status.leader != m->id || term >= count_of(m->sim->leader_of_term)) {
-        return;
-    }
-    uint64_t *leader = &m->sim->leader_of_term[term];
-    if (*leader == 0) {
-        m->sim->report->leaders++;
-        sim_note(m->sim, "%u leads term %u", (unsigned)m->id, (unsigned)term);
-    } else if (*leader != m->id) {
-        sim_fail(m->sim, "two leaders in term %u", (unsigned)term);
-    }
-    *leader = m->id;
-}
-
 void member_turn(struct member *m)
 {
     if (!m->up || m->paused || sim_failed(m->sim)) {
@@ -426,7 +408,7 @@ void member_turn(struct member *m)
             return;
         }
     }
-    check_leader(m);
+    safety_check(m);
     begin_save(m);
     begin_flush(m);
 }

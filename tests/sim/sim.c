@@ -130,9 +130,13 @@ static void run_until(struct sim *s, int64_t end_ns)
     s->now_ns = end_ns;
 }
 
-/* Clients stop; what is under way ends; every member catches up. */
+/* Clients stop; what is under way ends; every member catches up. Watches stay,
+ * and must have seen everything in the end. */
 static void settle(struct sim *s)
 {
+    for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
+        heap_remove(&s->events, &s->watchers[i].next.at);
+    }
     for (uint32_t i = 0; i < s->options.clients; i++) {
         heap_remove(&s->events, &s->clients[i].next.at);
     }
@@ -152,6 +156,9 @@ static void tear_down(struct sim *s)
     for (uint32_t i = 0; i < s->options.clients; i++) {
         heap_remove(&s->events, &s->clients[i].next.at);
     }
+    for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
+        watcher_fini(&s->watchers[i]);
+    }
     heap_remove(&s->events, &s->fault.at);
     for (uint32_t i = 0; i < s->options.members; i++) {
         heap_remove(&s->events, &s->members[i].restart.at);
@@ -162,6 +169,7 @@ static void tear_down(struct sim *s)
         network_free(container_of(n, struct event, at));
     }
     heap_fini(&s->events);
+    safety_free(s->safety);
     free(s->history.records);
     char command[300];
     (void)snprintf(command, sizeof command, "rm -rf '%s'", s->directory);
@@ -181,6 +189,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     (void)snprintf(s->directory, sizeof s->directory, "%s/keelfs-sim-XXXXXX",
                    base != NULL ? base : "/tmp");
     must(mkdtemp(s->directory) != NULL);
+    s->safety = safety_new();
     for (uint32_t i = 0; i < options->members; i++) {
         member_init(s, i);
     }
@@ -189,6 +198,9 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     }
     for (uint32_t i = 0; i < options->clients; i++) {
         client_init(s, i);
+    }
+    for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
+        watcher_init(s, i);
     }
     sim_at(s, &s->fault, 3000 * MS, cause_trouble);
     run_until(s, options->faults_ms * MS);

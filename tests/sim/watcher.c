@@ -1,0 +1,213 @@
+/* Watches that begin anywhere in history, at any member, and live a while.
+ * What each saw must be a beginning of what the final history has for it from
+ * its start: nothing missing, doubled, invented or out of order, no revision
+ * split, and the value before each change right where it was asked for. */
+
+#include "base/must.h"
+#include "tests/sim/internal.h"
+
+static void act(struct sim *s, struct event *e);
+
+static void check_revision(struct watcher *w, const struct change *c)
+{
+    if (c->revision < w->past) {
+        sim_fail(w->sim, "watcher %u was given revision %lld again", w->number,
+                 (long long)c->revision);
+    }
+    if (c->is_last) {
+        w->past = c->revision + 1;
+    }
+}
+
+static void on_events(struct kv_watch *kw, const struct kv_event *events,
+                      size_t count, struct kv_header header)
+{
+    struct watcher *w = container_of(kw, struct watcher, watch);
+    (void)header;
+    for (size_t i = 0; i < count; i++) {
+        const struct change c = change_of(&events[i], i + 1 == count);
+        check_revision(w, &c);
+        changes_add(&w->seen, c);
+    }
+}
+
+static void on_end(struct kv_watch *kw, enum status why,
+                   int64_t compact_revision)
+{
+    struct watcher *w = container_of(kw, struct watcher, watch);
+    const int64_t asked = w->sim->compact_asked;
+    if (why == ST_COMPACTED &&
+        (compact_revision > asked || w->past >= compact_revision)) {
+        sim_fail(w->sim,
+                 "watcher %u at %lld was told that all below %lld is gone; "
+                 "nobody compacted beyond %lld",
+                 w->number, (long long)w->past, (long long)compact_revision,
+                 (long long)asked);
+    } else if (why != ST_COMPACTED && why != ST_STOPPED) {
+        sim_fail(w->sim, "watcher %u ended: %s", w->number, status_name(why));
+    }
+    w->member = NULL;
+}
+
+static bool is_for(const struct watcher *w, const struct change *c)
+{
+    return w->key == KEYS || w->key == c->key;
+}
+
+static void check_prev(struct watcher *w, const struct change *c,
+                       const struct changes *all)
+{
+    int64_t mod;
+    const uint64_t was = value_at(all, c->key, c->revision - 1, &mod);
+    const bool may_be_gone = c->revision <= w->sim->compact_asked;
+    if (w->watch.prev_kv && c->prev != was && !(may_be_gone && c->prev == 0)) {
+        sim_fail(w->sim,
+                 "watcher %u: before revision %lld key %u was %llu, not %llu",
+                 w->number, (long long)c->revision, c->key,
+                 (unsigned long long)was, (unsigned long long)c->prev);
+    }
+}
+
+/* all: the final history, or as much of it as is known. */
+static void check_seen(struct watcher *w, const struct changes *all,
+                       bool is_complete)
+{
+    size_t at = 0;
+    for (size_t i = changes_at(all, w->start);
+         i < all->count && !sim_failed(w->sim); i++) {
+        const struct change *want = &all->list[i];
+        if (!is_for(w, want)) {
+            continue;
+        }
+        if (at == w->seen.count) {
+            if (is_complete) {
+                sim_fail(w->sim, "watcher %u never saw revision %lld",
+                         w->number, (long long)want->revision);
+            }
+            return;
+        }
+        const struct change *got = &w->seen.list[at++];
+        if (got->revision != want->revision || got->key != want->key ||
+            got->value != want->value) {
+            sim_fail(w->sim,
+                     "watcher %u saw revision %lld key %u value %llu where "
+                     "revision %lld key %u value %llu was due",
+                     w->number, (long long)got->revision, got->key,
+                     (unsigned long long)got->value, (long long)want->revision,
+                     want->key, (unsigned long long)want->value);
+            return;
+        }
+        check_prev(w, got, all);
+        if (got->is_last && i + 1 < all->count && is_for(w, want + 1) &&
+            want[1].revision == want->revision) {
+            sim_fail(w->sim, "watcher %u was given a part of revision %lld",
+                     w->number, (long long)want->revision);
+        }
+    }
+    if (at < w->seen.count) {
+        sim_fail(w->sim, "watcher %u saw revision %lld, which never was",
+                 w->number, (long long)w->seen.list[at].revision);
+    }
+}
+
+/* A history of everything that has all of what this watch has seen. */
+static const struct changes *history_behind(const struct watcher *w)
+{
+    const struct changes *most = &w->sim->members[0].seen;
+    for (uint32_t i = 1; i < w->sim->options.members; i++) {
+        const struct changes *other = &w->sim->members[i].seen;
+        most = other->count > most->count ? other : most;
+    }
+    return most;
+}
+
+static void end(struct watcher *w)
+{
+    if (w->member != NULL) {
+        kv_unwatch(replica_kv(w->member->replica), &w->watch);
+        w->member = NULL;
+    }
+    const struct changes *all = history_behind(w);
+    const int64_t known =
+        all->count > 0 ? all->list[all->count - 1].revision : 0;
+    if (w->seen.count == 0 ||
+        w->seen.list[w->seen.count - 1].revision <= known) {
+        check_seen(w, all, false);
+    } /* else ahead of all members' own watches: not judged */
+    w->seen.count = 0;
+}
+
+static void begin(struct watcher *w, struct member *m)
+{
+    struct sim *s = w->sim;
+    struct kv_status status;
+    kv_status(replica_kv(m->replica), &status);
+    const int64_t now = status.header.revision;
+    w->member = m;
+    w->key = (uint32_t)prng_below(&s->prng, KEYS + 4);
+    w->watch = (struct kv_watch){.on_events = on_events,
+                                 .on_end = on_end,
+                                 .prev_kv = prng_chance(&s->prng, 1, 2)};
+    if (w->key < KEYS) {
+        key_name(w->key, w->name);
+        w->watch.keys.key = (struct bytes){w->name, sizeof w->name};
+    } else {
+        w->key = KEYS;
+        w->watch.keys = (struct kv_keys){{(const uint8_t *)"", 1},
+                                         {(const uint8_t *)"", 1}};
+    }
+    if (prng_chance(&s->prng, 2, 3)) {
+        w->watch.start_revision =
+            1 + (int64_t)prng_below(&s->prng, (uint64_t)now + 3);
+    }
+    w->start = w->watch.start_revision > 0 ? w->watch.start_revision : now + 1;
+    w->past = w->start;
+    sim_note(s, "watcher %u from %lld", w->number, (long long)w->start);
+    kv_watch(replica_kv(m->replica), &w->watch);
+    member_turn(m);
+}
+
+static void act(struct sim *s, struct event *e)
+{
+    struct watcher *w = container_of(e, struct watcher, next);
+    struct member *m = &s->members[prng_below(&s->prng, s->options.members)];
+    const bool lives = w->member != NULL;
+    end(w);
+    if (!lives && m->up && !sim_failed(s)) {
+        begin(w, m);
+    }
+    sim_at(s, e, s->now_ns + (int64_t)prng_below(&s->prng, 2000 * MS), act);
+}
+
+void watchers_forget(struct sim *s, const struct member *m)
+{
+    for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
+        if (s->watchers[i].member == m) {
+            end(&s->watchers[i]);
+        }
+    }
+}
+
+void watchers_check(struct sim *s, const struct changes *all)
+{
+    for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
+        struct watcher *w = &s->watchers[i];
+        if (w->member != NULL) {
+            check_seen(w, all, true);
+        }
+    }
+}
+
+void watcher_init(struct sim *s, uint32_t number)
+{
+    struct watcher *w = &s->watchers[number];
+    w->sim = s;
+    w->number = number;
+    sim_at(s, &w->next, (int64_t)prng_below(&s->prng, 2000 * MS), act);
+}
+
+void watcher_fini(struct watcher *w)
+{
+    heap_remove(&w->sim->events, &w->next.at);
+    changes_fini(&w->seen);
+}
