@@ -19,6 +19,7 @@
 #include "node/data_dir.h"
 #include "node/identity.h"
 #include "node/node_internal.h"
+#include "node/upkeep.h"
 #include "wal/wal.h"
 
 void node_options_default(struct node_options *ret)
@@ -46,6 +47,7 @@ void node_fail(struct node *n, enum status why, const struct fault *fault)
     loop_timer_clear(n->tick);
     loop_timer_clear(n->wake);
     replica_stop(n->replica);
+    upkeep_stop(n->upkeep);
     n->failed(n->arg, why, fault);
 }
 
@@ -84,6 +86,7 @@ static bool turn(void *arg)
     if (n->broken) {
         /* Late submissions are answered as everything else was. */
         replica_stop(n->replica);
+        upkeep_stop(n->upkeep);
         return false;
     }
     const struct replica_clock clock = clock_now();
@@ -95,6 +98,7 @@ static bool turn(void *arg)
         return false;
     }
     node_links_turn(n);
+    more |= upkeep_turn(n->upkeep);
     more |= node_save(n);
     if (n->broken) {
         return false;
@@ -306,6 +310,7 @@ static void free_all(struct node *n)
     replica_free(n->replica);
     wal_close(n->wal);
     store_close(n->store);
+    free(n->upkeep);
     free(n);
 }
 
@@ -324,6 +329,8 @@ enum status node_start(struct loop *loop, const struct node_options *options,
     n->arg = arg;
     n->heartbeat_ns = options->heartbeat_ms * INT64_C(1000000);
     n->wake_at = INT64_MAX;
+    n->upkeep = xcalloc(1, sizeof *n->upkeep);
+    upkeep_init(n->upkeep, n);
     /* Before the links', so that what a turn sends leaves in that turn. */
     n->hook = (struct loop_hook){.run = turn, .arg = n};
     loop_hook_add(loop, &n->hook);
@@ -354,6 +361,7 @@ void node_stop(struct node *n)
     loop_timer_free(n->tick);
     loop_timer_free(n->wake);
     replica_stop(n->replica);
+    upkeep_stop(n->upkeep);
     node_free_links(n);
     node_flush_finish(n);
     free_all(n);

@@ -11,7 +11,7 @@
 #define NODE_NODE_H
 
 #include "base/fault.h"
-#include "kv/kv.h"
+#include "kv/admin.h"
 #include "net/loop.h"
 
 struct node;
@@ -50,6 +50,8 @@ enum status node_start(struct loop *loop, const struct node_options *options,
 
 /* The member's keystore; lives as long as the node. */
 struct kv *node_kv(struct node *n);
+/* Its and its cluster's upkeep; likewise. */
+struct admin *node_admin(struct node *n);
 
 /* Ends: answers what waits with ST_STOPPED, moves the memtable into the store
  * so that the next start has nothing to replay, joins the threads, frees.

@@ -33,6 +33,8 @@ struct flush_job {
     struct fault fault;
 };
 
+struct upkeep;
+
 struct node {
     struct loop *loop;
     struct loop_hook hook;
@@ -50,6 +52,7 @@ struct node {
     struct receiver *receiver;
     uint64_t state_refused; /* member to report; RAFT_NONE: none */
     struct worker *wal_worker, *store_worker;
+    struct upkeep *upkeep; /* upkeep.h */
     struct save_job save;
     struct flush_job flush;
     int64_t flush_retry_ns; /* after a full disk: not before */

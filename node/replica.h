@@ -24,7 +24,7 @@
 #ifndef NODE_REPLICA_H
 #define NODE_REPLICA_H
 
-#include "kv/kv.h"
+#include "kv/admin.h"
 #include "raft/raft.h"
 #include "store/store.h"
 #include "wal/wal.h"
@@ -140,5 +140,8 @@ size_t replica_calls(const struct replica *r);
 void replica_stop(struct replica *r);
 
 struct kv *replica_kv(struct replica *r);
+/* What every answer carries; what an operator asks (kv/admin.h). */
+void replica_header_of(const struct replica *r, struct kv_header *ret);
+void replica_admin_status(struct replica *r, struct admin_status *ret);
 
 #endif

@@ -155,6 +155,25 @@ static void replica_status(struct kv *kv, struct kv_status *ret)
     };
 }
 
+void replica_header_of(const struct replica *r, struct kv_header *ret)
+{
+    *ret = replica_header(r);
+}
+
+void replica_admin_status(struct replica *r, struct admin_status *ret)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    *ret = (struct admin_status){.raft_index = s.hard.commit,
+                                 .raft_applied = s.applied};
+    replica_status(&r->kv, &ret->kv);
+    for (size_t i = 0; i < ret->kv.members_count; i++) {
+        if (r->members[i].is_self) {
+            ret->is_learner = r->members[i].is_learner;
+        }
+    }
+}
+
 const struct kv_ops replica_kv_ops = {
     .range = replica_range,
     .txn = replica_txn,
