@@ -336,6 +336,11 @@ bool replica_is_ready(const struct replica *r)
            store_applied_index(r->store) >= r->ready_index;
 }
 
+const struct raft *replica_raft(const struct replica *r)
+{
+    return r->raft;
+}
+
 size_t replica_calls(const struct replica *r)
 {
     return r->pending.count;

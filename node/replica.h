@@ -133,6 +133,8 @@ bool replica_trim_point(struct replica *r, uint64_t *ret_index,
 /* Knows a leader and has applied all that was committed when it learnt that. */
 bool replica_is_ready(const struct replica *r);
 bool replica_leads(const struct replica *r);
+/* Its consensus, to look at. */
+const struct raft *replica_raft(const struct replica *r);
 /* How many calls wait. */
 size_t replica_calls(const struct replica *r);
 

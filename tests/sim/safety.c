@@ -11,7 +11,6 @@
 
 #include "base/hmap.h"
 #include "base/must.h"
-#include "node/replica_internal.h"
 #include "tests/sim/internal.h"
 
 #define TERMS_MAX 4096
@@ -56,7 +55,7 @@ static void check_applied(struct safety *x, struct member *m)
     make_room(x, applied);
     for (uint64_t i = *checked + 1; i <= applied; i++) {
         uint64_t term;
-        if (raft_term_at(m->replica->raft, i, &term) != ST_OK) {
+        if (raft_term_at(replica_raft(m->replica), i, &term) != ST_OK) {
             continue; /* came with a state, or is forgotten already */
         }
         if (x->term_at[i] == 0) {
@@ -79,7 +78,7 @@ static void check_complete(struct safety *x, struct member *m)
 {
     for (uint64_t i = 1; i <= x->applied; i++) {
         uint64_t term;
-        const enum status st = raft_term_at(m->replica->raft, i, &term);
+        const enum status st = raft_term_at(replica_raft(m->replica), i, &term);
         if (st == ST_COMPACTED || x->term_at[i] == 0) {
             continue;
         }
@@ -99,7 +98,7 @@ void safety_check(struct member *m)
     struct safety *x = m->sim->safety;
     check_applied(x, m);
     struct raft_status s;
-    raft_status(m->replica->raft, &s);
+    raft_status(replica_raft(m->replica), &s);
     const uint64_t term = s.hard.term;
     if (s.soft.role != RAFT_LEADER || term >= TERMS_MAX) {
         return;
