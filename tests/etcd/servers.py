@@ -1,0 +1,154 @@
+"""Stock etcd and keelfs on loopback with free ports, both gone with the test."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "real"))
+
+import cluster  # noqa: E402
+import rig      # noqa: E402
+import tap      # noqa: E402
+
+
+def need_modules():
+    """Ends the file with a reason where Debian's packages are missing."""
+    for module, package in (("grpc", "python3-grpcio"), ("google.protobuf", "python3-protobuf")):
+        try:
+            found = importlib.util.find_spec(module)
+        except ImportError:
+            found = None
+        if found is None:
+            tap.skip_all("%s is not installed (%s)" % (package, sys.executable))
+
+
+def wait_answer(url, process, log, limit=30):
+    """Waits until an HTTP GET is answered with 200."""
+    end = time.monotonic() + limit * tap.SLOW
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except (OSError, urllib.error.URLError):
+            pass
+        ended = process.poll() is not None
+        if ended or time.monotonic() > end:
+            with open(log, errors="replace") as f:
+                text = f.read()[-2000:]
+            raise tap.Failure("%s %s:\n%s" % (url, "ended" if ended else "is not answered", text))
+        time.sleep(0.02)
+
+
+class Etcd:
+    """One stock etcd, or one member of several."""
+
+    name = "etcd"
+
+    def __init__(self, arguments=()):
+        if shutil.which("etcd") is None:
+            tap.skip_all("etcd is not installed")
+        self.base = rig.directory()
+        self.log = os.path.join(self.base, "etcd.log")
+        self.client_port, self.peer_port = cluster.free_ports(2)
+        self.address = "127.0.0.1:%d" % self.client_port
+        self.arguments = list(arguments)
+        self.process = None
+
+    def start(self):
+        client, peer = ("http://127.0.0.1:%d" % port for port in (self.client_port, self.peer_port))
+        command = ["etcd", "--name", "s1", "--data-dir", os.path.join(self.base, "data"),
+                   "--listen-client-urls", client, "--advertise-client-urls", client,
+                   "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                   "--initial-cluster", "s1=" + peer, "--initial-cluster-token", "test",
+                   "--logger", "zap", "--log-level", "error", *self.arguments]
+        with open(self.log, "ab") as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            preexec_fn=rig.die_with_parent)
+
+    def wait(self):
+        wait_answer("http://%s/health" % self.address, self.process, self.log)
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def output(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+    def close(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+class Keelfs:
+    """One keelfs without a mount, serving etcd's API."""
+
+    name = "keelfs"
+
+    def __init__(self, arguments=(), mounts=()):
+        self.client_port, self.peer_port = cluster.free_ports(2)
+        self.address = "127.0.0.1:%d" % self.client_port
+        client, peer = ("http://127.0.0.1:%d" % port for port in (self.client_port, self.peer_port))
+        self.node = rig.Node(mounts=mounts, arguments=[
+            "--name", "s1", "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", "s1=" + peer, "--initial-cluster-token", "test", *arguments])
+
+    def start(self):
+        self.node.spawn()
+
+    def wait(self):
+        self.node.wait_ready(30)
+
+    def alive(self):
+        return self.node.alive()
+
+    def output(self):
+        return self.node.output()
+
+    def close(self):
+        self.node.close()
+
+
+class Pair:
+    """The surroundings of a test file: the two that are compared.  Each body
+    gets a fresh pair of servers, unless `fresh` is false."""
+
+    plain = None
+
+    def __init__(self, left, right, fresh=False):
+        self.make = (left, right)
+        self.fresh = fresh
+        self.servers = ()
+
+    def ensure(self):
+        if self.servers and not self.fresh and all(s.alive() for s in self.servers):
+            return
+        self.close()
+        self.servers = tuple(make() for make in self.make)
+        for server in self.servers:
+            server.start()
+        for server in self.servers:
+            server.wait()
+
+    def arguments(self):
+        return tuple(s.address for s in self.servers)
+
+    def unhang(self):
+        pass
+
+    def after(self):
+        return "".join("%s died:\n%s\n" % (s.name, s.output()[-6000:]) for s in self.servers if not s.alive())
+
+    def close(self):
+        for server in self.servers:
+            server.close()
+        self.servers = ()
