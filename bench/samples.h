@@ -21,6 +21,8 @@ void samples_merge(struct samples *into, const struct samples *from);
 /* {"count":…,"seconds":…,"per_second":…,"p50_us":…,"p99_us":…} and a newline
  * to standard output. Sorts the samples. */
 void samples_print(struct samples *s, int64_t elapsed_ns);
+/* The same without the opening brace: what was printed before goes on. */
+void samples_print_rest(struct samples *s, int64_t elapsed_ns);
 
 /* Prints what failed with errno's text and ends with status 1. */
 __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format,
