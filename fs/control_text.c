@@ -65,19 +65,35 @@ static const char *role_of(const struct kv_status *s)
 /* --- what is wrong --- */
 
 /* Each of these refuses writes, or some. */
-enum trouble { NO_LEADER, STOPPING, DISK_FULL, STORE_FULL, TROUBLES_COUNT };
+enum trouble {
+    CORRUPT,
+    NO_LEADER,
+    STOPPING,
+    DISK_FULL,
+    STORE_FULL,
+    NO_SPACE,
+    TROUBLES_COUNT
+};
 
 static const char *const troubles[TROUBLES_COUNT] = {
+    [CORRUPT] = ("alarm CORRUPT: the state of this member differs from the "
+                 "others', it serves nothing; remove it from the cluster and "
+                 "add it again with an empty data directory"),
     [NO_LEADER] = ("no leader is known: the quorum is lost, this member is cut "
                    "off, or an election is under way"),
     [STOPPING] = "this member takes no writes: it is stopping",
     [DISK_FULL] = "the disk under the store is full",
     [STORE_FULL] = "the store has reached its quota: only deleting is possible",
+    [NO_SPACE] = ("alarm NOSPACE: a member's store has reached its quota: only "
+                  "deleting is possible until there is room; delete, then "
+                  "compact"),
 };
 
 static bool has(const struct kv_status *s, enum trouble trouble)
 {
     switch (trouble) {
+    case CORRUPT:
+        return s->corrupt;
     case NO_LEADER:
         return s->leader == 0;
     case STOPPING:
@@ -86,6 +102,8 @@ static bool has(const struct kv_status *s, enum trouble trouble)
         return s->disk_full;
     case STORE_FULL:
         return s->quota_bytes != 0 && s->used_bytes >= s->quota_bytes;
+    case NO_SPACE:
+        return s->no_space && !has(s, STORE_FULL);
     case TROUBLES_COUNT:
         break;
     }

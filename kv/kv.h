@@ -144,6 +144,10 @@ struct kv_status {
     const struct kv_member *members;
     size_t members_count;
     bool disk_full;             /* the store cannot grow on its disk */
+    bool no_space;              /* a member's store is full (its NOSPACE alarm):
+                                   puts are refused everywhere */
+    bool corrupt;               /* this member's state differs from the others'
+                                   (its CORRUPT alarm): it serves nothing */
     bool writable;              /* a write begun now has a leader to go to */
     uint64_t size_bytes;        /* of the store's file */
     uint64_t used_bytes;        /* of it, in use */

@@ -48,7 +48,7 @@ void upkeep_stop(struct upkeep *u)
 
 static void alarm(struct admin *a, struct admin_alarm *call)
 {
-    upkeep_finish(upkeep_of(a), &call->call, ST_UNSUPPORTED);
+    replica_alarm(upkeep_node(a)->replica, call);
 }
 
 static void hash(struct admin *a, struct admin_hash *call)

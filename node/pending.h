@@ -21,7 +21,12 @@
 #include "base/list.h"
 #include "kv/kv.h"
 
-enum pending_kind { PENDING_RANGE, PENDING_TXN, PENDING_COMPACT };
+enum pending_kind {
+    PENDING_RANGE,
+    PENDING_TXN,
+    PENDING_COMPACT,
+    PENDING_ALARM
+};
 enum pending_place {
     PENDING_QUEUED,
     PENDING_PROPOSED,

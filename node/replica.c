@@ -108,6 +108,7 @@ enum status replica_begin(struct replica *r,
 void replica_tick(struct replica *r)
 {
     raft_tick(r->raft);
+    r->alarms_due = true;
 }
 
 enum status replica_receive(struct replica *r, const struct raft_message *m,
@@ -255,6 +256,7 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     r->submitted = false;
     pending_expire(&r->pending, clock->now_ns);
     replica_propose_queued(r);
+    replica_watch_alarms(r);
     replica_begin_reads(r);
     while (raft_has_ready(r->raft)) {
         const enum status st = carry_out(r, reterr);
@@ -266,7 +268,9 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     replica_compact_log(r);
     bool more = replica_answer_reads(r);
     more |= pending_deliver(&r->pending);
-    more |= store_deliver(r->store, replica_header(r));
+    if (replica_may_serve(r) == ST_OK) {
+        more |= store_deliver(r->store, replica_header(r));
+    }
     *ret_more = more || r->submitted; /* from inside a callback */
     return ST_OK;
 }

@@ -144,6 +144,7 @@ void replica_stop(struct replica *r);
 struct kv *replica_kv(struct replica *r);
 /* What every answer carries; what an operator asks (kv/admin.h). */
 void replica_header_of(const struct replica *r, struct kv_header *ret);
+void replica_alarm(struct replica *r, struct admin_alarm *call);
 void replica_admin_status(struct replica *r, struct admin_status *ret);
 
 #endif

@@ -46,6 +46,13 @@ struct replica {
     struct store_watches *watches; /* while there is no store */
     uint64_t ready_index;          /* committed when a leader was first known */
     bool leader_was_known;
+
+    /* Alarms that this member raises and clears by its own judgement. */
+    struct admin_alarm own_alarm; /* under way when own_alarm_out */
+    bool own_alarm_out;
+    bool alarms_due; /* to be looked at in this turn */
+    bool was_full;   /* a write was refused for the quota's sake */
+    struct admin_alarm_member alarms[STORE_ALARMS_MAX]; /* as told last */
     bool disk_full;
     bool submitted; /* a call, since the turn began */
     bool stopped;
@@ -64,6 +71,22 @@ enum status replica_fill_log(struct replica *r,
 /* replica_kv.c */
 extern const struct kv_ops replica_kv_ops;
 struct kv_header replica_header(const struct replica *r);
+
+/* Takes a call in; `refused` is its answer unless that is ST_OK. */
+void replica_submit(struct replica *r, struct kv_call *call,
+                    enum pending_kind kind, bool is_write, enum status refused);
+enum status replica_has_leader(const struct replica *r) MUST_USE;
+/* ST_CORRUPT while this member is known to differ from the others. */
+enum status replica_may_serve(const struct replica *r) MUST_USE;
+
+/* replica_alarm.c */
+/* Raises and clears what this member judges by itself. */
+void replica_watch_alarms(struct replica *r);
+/* A write was refused because the store has no room for it. */
+void replica_note_full(struct replica *r);
+void replica_answer_alarms(struct replica *r, struct admin_alarm *call);
+void replica_alarm_applied(struct replica *r,
+                           const struct store_outcome *outcome);
 
 /* replica_write.c: takes queued writes to the log, and commands out of it. */
 void replica_propose_queued(struct replica *r);

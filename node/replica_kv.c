@@ -21,8 +21,8 @@ struct kv_header replica_header(const struct replica *r)
                               .raft_term = s.hard.term};
 }
 
-static void submit(struct replica *r, struct kv_call *call,
-                   enum pending_kind kind, bool is_write, enum status refused)
+void replica_submit(struct replica *r, struct kv_call *call,
+                    enum pending_kind kind, bool is_write, enum status refused)
 {
     const int64_t timeout_ms =
         call->timeout_ms > 0 ? call->timeout_ms : r->options.timeout_ms;
@@ -42,33 +42,46 @@ static void submit(struct replica *r, struct kv_call *call,
 
 /* A write without a leader to go to is refused at once: nobody shall believe
  * it was taken. */
-static enum status has_leader(const struct replica *r)
+enum status replica_has_leader(const struct replica *r)
 {
     struct raft_status s;
     raft_status(r->raft, &s);
     return s.soft.leader == RAFT_NONE ? ST_NO_LEADER : ST_OK;
 }
 
+enum status replica_may_serve(const struct replica *r)
+{
+    return store_has_alarm(r->store, r->options.member_id, ADMIN_ALARM_CORRUPT)
+               ? ST_CORRUPT
+               : ST_OK;
+}
+
 static void replica_range(struct kv *kv, struct kv_range *range)
 {
-    submit(replica_of(kv), &range->call, PENDING_RANGE, false, ST_OK);
+    struct replica *r = replica_of(kv);
+    replica_submit(r, &range->call, PENDING_RANGE, false, replica_may_serve(r));
 }
 
 static void replica_txn(struct kv *kv, struct kv_txn *txn)
 {
     struct replica *r = replica_of(kv);
     enum status st = store_check_txn(r->store, &txn->spec);
+    if (st == ST_OK) {
+        st = replica_may_serve(r);
+    }
     const bool is_write = st != ST_OK || !store_txn_is_read(&txn->spec);
     if (st == ST_OK && is_write) {
-        st = has_leader(r);
+        st = replica_has_leader(r);
     }
-    submit(r, &txn->call, PENDING_TXN, is_write, st);
+    replica_submit(r, &txn->call, PENDING_TXN, is_write, st);
 }
 
 static void replica_compact(struct kv *kv, struct kv_compact *compact)
 {
     struct replica *r = replica_of(kv);
-    submit(r, &compact->call, PENDING_COMPACT, true, has_leader(r));
+    const enum status st = replica_may_serve(r);
+    replica_submit(r, &compact->call, PENDING_COMPACT, true,
+                   st == ST_OK ? replica_has_leader(r) : st);
 }
 
 static void replica_cancel(struct kv *kv, struct kv_call *call)
@@ -146,6 +159,8 @@ static void replica_status(struct kv *kv, struct kv_status *ret)
         .members = r->members,
         .members_count = list_members(r, s.peers_count),
         .disk_full = r->disk_full,
+        .no_space = store_has_alarm(r->store, 0, ADMIN_ALARM_NOSPACE),
+        .corrupt = replica_may_serve(r) != ST_OK,
         .writable = s.soft.leader != RAFT_NONE && !r->stopped,
         .size_bytes = stats.size_bytes,
         .used_bytes = stats.used_bytes,
@@ -165,7 +180,10 @@ void replica_admin_status(struct replica *r, struct admin_status *ret)
     struct raft_status s;
     raft_status(r->raft, &s);
     *ret = (struct admin_status){.raft_index = s.hard.commit,
-                                 .raft_applied = s.applied};
+                                 .raft_applied = s.applied,
+                                 .alarms = r->alarms,
+                                 .alarms_count =
+                                     store_alarms(r->store, r->alarms)};
     replica_status(&r->kv, &ret->kv);
     for (size_t i = 0; i < ret->kv.members_count; i++) {
         if (r->members[i].is_self) {

@@ -11,6 +11,9 @@
 
 static bool is_serializable(const struct pending *p)
 {
+    if (p->kind == PENDING_ALARM) {
+        return false;
+    }
     if (p->kind == PENDING_RANGE) {
         return container_of(p->call, struct kv_range, call)->spec.serializable;
     }
@@ -25,7 +28,13 @@ static void run(struct replica *r, struct pending *p)
     struct fault fault;
     enum status st;
     store_results_clear(r->results);
-    if (p->kind == PENDING_RANGE) {
+    if (p->kind == PENDING_ALARM) {
+        replica_answer_alarms(r,
+                              container_of(p->call, struct admin_alarm, call));
+        st = ST_OK;
+    } else if ((st = replica_may_serve(r)) != ST_OK) {
+        /* nothing of this state is to be believed */
+    } else if (p->kind == PENDING_RANGE) {
         struct kv_range *range = container_of(p->call, struct kv_range, call);
         st = store_range(r->store, &range->spec, r->results, &range->result,
                          &fault);

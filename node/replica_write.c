@@ -10,12 +10,28 @@
 #define ENTRY_OVERHEAD 128
 
 /* A full disk refuses everything that the memtables have no room for. */
-static enum status check_space(const struct replica *r,
-                               const struct kv_txn_spec *txn)
+static enum status check_space(struct replica *r, const struct kv_txn_spec *txn)
 {
-    return r->disk_full && store_is_full(r->store)
-               ? ST_NO_SPACE
-               : store_check_room(r->store, txn);
+    if (r->disk_full && store_is_full(r->store)) {
+        return ST_NO_SPACE;
+    }
+    const enum status st = store_check_room(r->store, txn);
+    if (st == ST_NO_SPACE) {
+        replica_note_full(r);
+    }
+    return st;
+}
+
+static void encode_alarm(struct replica *r, const struct store_stamp *stamp,
+                         const struct pending *p)
+{
+    const struct admin_alarm *alarm =
+        container_of(p->call, struct admin_alarm, call);
+    const struct store_alarm_change change = {
+        .clear = alarm->op == ADMIN_ALARM_CLEAR,
+        .automatic = alarm == &r->own_alarm,
+        .alarm = {.member = alarm->member, .type = alarm->type}};
+    store_encode_alarm(stamp, &change, &r->command);
 }
 
 static enum status encode(struct replica *r, struct pending *p)
@@ -28,6 +44,10 @@ static enum status encode(struct replica *r, struct pending *p)
         const struct kv_compact *compact =
             container_of(p->call, struct kv_compact, call);
         store_encode_compact(&stamp, compact->revision, &r->command);
+        return ST_OK;
+    }
+    if (p->kind == PENDING_ALARM) {
+        encode_alarm(r, &stamp, p);
         return ST_OK;
     }
     must(p->kind == PENDING_TXN);
@@ -134,6 +154,12 @@ static void answer(struct replica *r, const struct store_outcome *outcome)
         must(outcome->txn != NULL);
         container_of(p->call, struct kv_txn, call)->result = *outcome->txn;
     }
+    if (p->kind == PENDING_ALARM) {
+        struct admin_alarm *alarm =
+            container_of(p->call, struct admin_alarm, call);
+        alarm->alarms = &outcome->alarm;
+        alarm->alarms_count = outcome->alarm.type != ADMIN_ALARM_NONE;
+    }
     pending_done(&r->pending, p, outcome->status);
 }
 
@@ -155,6 +181,9 @@ enum status replica_apply_message(struct replica *r, struct raft_message *m,
                         &outcome, reterr);
         if (st != ST_OK) {
             return st;
+        }
+        if (outcome.alarm.type != ADMIN_ALARM_NONE) {
+            replica_alarm_applied(r, &outcome);
         }
         if (e->payload != NULL && e->payload->size > 0) {
             answer(r, &outcome);

@@ -3,6 +3,7 @@
 #include "store/apply.h"
 
 #include "base/must.h"
+#include "store/alarms.h"
 
 static enum status apply_txn(struct store *s, const struct command *c,
                              struct arena *scratch, struct store_outcome *ret,
@@ -57,6 +58,19 @@ static enum status apply_compact(struct store *s, int64_t revision)
     return ST_OK;
 }
 
+static enum status apply_alarm(struct store *s,
+                               const struct store_alarm_change *change,
+                               struct admin_alarm_member *ret)
+{
+    struct fault fault;
+    bool any = false;
+    const enum status st = alarms_apply(s, change, &any, &fault);
+    if (st == ST_OK && any) {
+        *ret = change->alarm;
+    }
+    return st;
+}
+
 enum status store_apply(struct store *s, uint64_t index, uint64_t term,
                         struct bytes command, struct store_outcome *ret,
                         struct fault *reterr)
@@ -83,6 +97,9 @@ enum status store_apply(struct store *s, uint64_t index, uint64_t term,
             break;
         case COMMAND_COMPACT:
             ret->status = apply_compact(s, c.compact_revision);
+            break;
+        case COMMAND_ALARM:
+            ret->status = apply_alarm(s, &c.alarm, &ret->alarm);
             break;
         }
         if (st != ST_OK) {

@@ -137,6 +137,15 @@ void store_encode_compact(const struct store_stamp *stamp, int64_t revision,
     write_svarint(to, revision);
 }
 
+void store_encode_alarm(const struct store_stamp *stamp,
+                        const struct store_alarm_change *change, struct buf *to)
+{
+    write_stamp(to, COMMAND_ALARM, stamp);
+    write_u8(to, (uint8_t)(bit(change->clear, 0) | bit(change->automatic, 1)));
+    write_u8(to, (uint8_t)change->alarm.type);
+    write_u64(to, change->alarm.member);
+}
+
 /* --- reading --- */
 
 /* The reader, and whether anything was found that no encoder writes. */
@@ -309,6 +318,17 @@ static void read_txn(struct decoding *d, int depth, struct kv_txn_spec *ret)
     ret->failure = read_ops(d, depth, &ret->failure_count);
 }
 
+static void read_alarm(struct decoding *d, struct store_alarm_change *ret)
+{
+    const unsigned flags = read_flags(d, 2);
+    ret->clear = (flags & 1) != 0;
+    ret->automatic = (flags & 2) != 0;
+    const int type = read_choice(d, ADMIN_ALARM_CORRUPT);
+    d->odd = d->odd || type == ADMIN_ALARM_NONE;
+    ret->alarm.type = (enum admin_alarm_type)type;
+    ret->alarm.member = read_u64(&d->r);
+}
+
 enum status command_decode(struct bytes from, struct arena *a,
                            struct command *ret)
 {
@@ -327,6 +347,9 @@ enum status command_decode(struct bytes from, struct arena *a,
     } else if (type == COMMAND_COMPACT) {
         c.type = COMMAND_COMPACT;
         c.compact_revision = read_svarint(&d.r);
+    } else if (type == COMMAND_ALARM) {
+        c.type = COMMAND_ALARM;
+        read_alarm(&d, &c.alarm);
     } else {
         return ST_CORRUPT;
     }

@@ -5,13 +5,14 @@
 #include "store/arena.h"
 #include "store/store.h"
 
-enum command_type { COMMAND_TXN = 1, COMMAND_COMPACT = 2 };
+enum command_type { COMMAND_TXN = 1, COMMAND_COMPACT = 2, COMMAND_ALARM = 16 };
 
 struct command {
     enum command_type type;
     struct store_stamp stamp;
     struct kv_txn_spec txn;
     int64_t compact_revision;
+    struct store_alarm_change alarm;
 };
 
 /* Decodes into the arena; bytes are borrowed from `from`.  What comes back is

@@ -73,6 +73,9 @@ enum status store_check_room(const struct store *s,
     if (room == 0) {
         return ST_OK; /* deletes and moves get through: they make room */
     }
+    if (store_has_alarm(s, 0, ADMIN_ALARM_NOSPACE)) {
+        return ST_NO_SPACE;
+    }
     struct store_stats stats;
     store_stats(s, &stats);
     return stats.used_bytes + room > stats.quota_bytes ? ST_NO_SPACE : ST_OK;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "store/alarms.h"
 #include "store/flush.h"
 #include "store/meta_check.h"
 
@@ -126,6 +127,11 @@ static enum status load(struct store *s, struct fault *reterr)
         state_fini(&s->state);
         st = state_load(&s->env, s->view.txn, &s->state, &found, reterr);
     }
+    if (st == ST_OK && !alarms_are_valid(store_record(s, "alarms"))) {
+        st = fault_set(reterr, ST_CORRUPT,
+                       "the store is damaged: its alarms cannot be read; "
+                       "restore this member from a peer or a backup");
+    }
     s->durable = s->state.numbers;
     return st;
 }
@@ -213,24 +219,6 @@ enum status store_set_identity(struct store *s,
     }
     state_fini(&state);
     return st;
-}
-
-enum status store_set_record(struct store *s, const char *name,
-                             struct bytes value, struct fault *reterr)
-{
-    const enum status st = state_records_set(&s->state.records, name, value);
-    if (st != ST_OK) {
-        return fault_set(reterr, st, "cannot keep record '%s' (%zu bytes)",
-                         name, value.size);
-    }
-    s->dirty = true;
-    return ST_OK;
-}
-
-struct bytes store_record(const struct store *s, const char *name)
-{
-    const struct buf *b = state_records_find(&s->state.records, name);
-    return b == NULL ? BYTES_NONE : buf_bytes(b);
 }
 
 struct store_results *store_results_new(void)

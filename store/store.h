@@ -24,7 +24,7 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
-#include "kv/kv.h"
+#include "kv/admin.h"
 
 struct store;
 
@@ -74,15 +74,27 @@ void store_encode_txn(const struct store_stamp *stamp,
 void store_encode_compact(const struct store_stamp *stamp, int64_t revision,
                           struct buf *to);
 
+/* Raises or clears one alarm. */
+struct store_alarm_change {
+    bool clear;
+    bool
+        automatic; /* raised by a member's own judgement, which takes it back */
+    struct admin_alarm_member alarm; /* of a member and a type */
+};
+void store_encode_alarm(const struct store_stamp *stamp,
+                        const struct store_alarm_change *change,
+                        struct buf *to);
+
 /* Refuses what can never be applied, before it is proposed: empty keys, too
  * many operations, duplicate keys, depth, size. etcd's checks in etcd's order.
  */
 enum status store_check_txn(const struct store *s,
                             const struct kv_txn_spec *txn) MUST_USE;
 
-/* ST_NO_SPACE when the transaction's puts would take the store over its quota.
- * Deletes and moves always have room. Of this node alone, hence for whoever
- * proposes: never asked by apply. */
+/* ST_NO_SPACE when a NOSPACE alarm is up, whosever it is, or when the
+ * transaction's puts would take the store over its quota.  Deletes and moves
+ * always have room. Of this node alone, hence for whoever proposes: never asked
+ * by apply. */
 enum status store_check_room(const struct store *s,
                              const struct kv_txn_spec *txn) MUST_USE;
 
@@ -93,6 +105,8 @@ struct store_outcome {
     enum status status;      /* the command's own outcome: ST_COMPACTED, ... */
     struct kv_header header; /* revision and nothing else filled in */
     const struct kv_txn_result *txn; /* NULL for other commands */
+    /* An alarm's command: what was raised or cleared; type NONE: nothing. */
+    struct admin_alarm_member alarm;
 };
 
 /* Applies the entry at `index`: exactly the next one. An empty command (a new
@@ -116,6 +130,19 @@ enum status store_set_record(struct store *s, const char *name,
                              struct bytes value, struct fault *reterr) MUST_USE;
 /* Empty when never set; borrowed until the next apply. */
 struct bytes store_record(const struct store *s, const char *name);
+
+/* --- alarms: part of the replicated state --- */
+
+#define STORE_ALARMS_MAX 128
+/* By member, then by type; `to` has room for STORE_ALARMS_MAX. */
+size_t store_alarms(const struct store *s, struct admin_alarm_member *to);
+/* member 0: of anybody. */
+bool store_has_alarm(const struct store *s, uint64_t member,
+                     enum admin_alarm_type type);
+
+/* Whether it is up, and was raised so. */
+bool store_alarm_is_automatic(const struct store *s, uint64_t member,
+                              enum admin_alarm_type type);
 
 /* --- reads, on the loop --- */
 

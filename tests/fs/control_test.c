@@ -111,6 +111,14 @@ TEST(control, each_reason_for_refusing_writes_is_told)
     EXPECT(strstr(cat("status"), "\nwritable: no, the store has reached its "
                                  "quota") != NULL);
     r.kv.status.used_bytes--;
+    r.kv.status.no_space = true; /* another member's */
+    EXPECT(strncmp(cat("health"), "alarm NOSPACE: ", 15) == 0);
+    EXPECT(strstr(cat("status"), "\nwritable: no, alarm NOSPACE: ") != NULL);
+    r.kv.status.no_space = false;
+    r.kv.status.corrupt = true;
+    EXPECT(strncmp(cat("health"), "alarm CORRUPT: ", 15) == 0);
+    EXPECT(strstr(cat("status"), "\nwritable: no, alarm CORRUPT: ") != NULL);
+    r.kv.status.corrupt = false;
     r.kv.status.writable = false;
     EXPECT_TEXT(cat("health"), "this member takes no writes: it is stopping\n");
     rig_end(&r);

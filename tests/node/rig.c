@@ -64,6 +64,7 @@ enum status rig_try_start(struct rig *r, struct fault *reterr)
     struct store_options so;
     store_options_default(&so);
     so.map_size = 64 * 1024 * 1024;
+    so.quota_bytes = r->quota_bytes;
     EXPECT_INT(store_open(r->directory, &so, &r->store, reterr), ST_OK);
     const struct replica_options ro = {
         .cluster_id = 99,

@@ -13,8 +13,9 @@ struct rig {
     struct replica *replica;
     struct kv *kv;
     struct replica_clock clock;
-    uint64_t life; /* counts starts */
-    bool log_full; /* reserve() refuses */
+    uint64_t life;        /* counts starts */
+    bool log_full;        /* reserve() refuses */
+    uint64_t quota_bytes; /* 0: the store's default */
 
     /* The log on disk: what was saved so far. */
     struct raft_entries disk;
