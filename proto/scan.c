@@ -8,9 +8,9 @@
 
 #include "proto/scan.h"
 
-#include "base/codec.h"
 #include "base/must.h"
 #include "proto/budget.h"
+#include "proto/wire.h"
 
 #define TYPE_FIELDS_MAX 64 /* of all types we have */
 
@@ -24,7 +24,7 @@
 
 struct level {
     const ProtobufCMessageDescriptor *type;
-    struct reader in;
+    struct wire_reader in;
     size_t fields;
     /* Of each field of the type: elements, or how often it was given. */
     size_t seen[TYPE_FIELDS_MAX];
@@ -34,14 +34,6 @@ struct scan {
     const struct proto_limits *limits;
     struct fault *reterr;
     size_t fields, memory;
-};
-
-/* One occurrence of a field, taken off its message. */
-struct field {
-    uint32_t number;
-    ProtobufCWireType wire_type;
-    struct bytes content; /* of PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED */
-    size_t size;          /* with tag and length */
 };
 
 static enum status invalid(const struct scan *s, const struct level *l,
@@ -55,57 +47,6 @@ static enum status too_large(const struct scan *s, const struct level *l,
 {
     return fault_set(s->reterr, ST_TOO_LARGE, "%s: more than %zu %s",
                      l->type->name, limit, what);
-}
-
-/* Unlike base/codec.h's, need not be minimal: some encoders reserve room for a
- * length before they know it. */
-static bool take_varint(struct reader *in, unsigned size_max, uint64_t *ret)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < size_max; i++) {
-        const uint8_t byte = read_u8(in);
-        value |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if ((byte & 0x80) == 0) {
-            *ret = value;
-            return reader_ok(in);
-        }
-    }
-    return false;
-}
-
-/* False: no well-formed field is at the beginning of what is left. */
-static bool take_field(struct reader *in, struct field *ret)
-{
-    const size_t before = in->left.size;
-    uint64_t tag, value;
-    if (!take_varint(in, 5, &tag) || tag >> 3 == 0 || tag > UINT32_MAX) {
-        return false;
-    }
-    *ret = (struct field){.number = (uint32_t)(tag >> 3),
-                          .wire_type = (ProtobufCWireType)(tag & 7)};
-    switch (tag & 7) {
-    case PROTOBUF_C_WIRE_TYPE_VARINT:
-        if (!take_varint(in, 10, &value)) {
-            return false;
-        }
-        break;
-    case PROTOBUF_C_WIRE_TYPE_64BIT:
-        (void)read_bytes(in, 8); /* reader_ok() below */
-        break;
-    case PROTOBUF_C_WIRE_TYPE_32BIT:
-        (void)read_bytes(in, 4);
-        break;
-    case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-        if (!take_varint(in, 5, &value) || value > in->left.size) {
-            return false;
-        }
-        ret->content = read_bytes(in, (size_t)value);
-        break;
-    default:
-        return false; /* groups, and two types that are none */
-    }
-    ret->size = before - in->left.size;
-    return reader_ok(in);
 }
 
 /* Fields are sorted by number. NULL: the type does not know it. */
@@ -181,18 +122,17 @@ static size_t count_packed(ProtobufCType type, struct bytes content)
 /* A field the type knows: is it well formed, and what will it cost? */
 static MUST_USE enum status count_known(struct scan *s, struct level *l,
                                         const ProtobufCFieldDescriptor *known,
-                                        const struct field *f)
+                                        const struct wire_field *f)
 {
-    const ProtobufCWireType wanted = wire_type_of(known->type);
+    const enum wire_type wanted = (enum wire_type)wire_type_of(known->type);
     const bool repeated = known->label == PROTOBUF_C_LABEL_REPEATED;
-    const bool packed = repeated && f->wire_type != wanted &&
-                        f->wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
-    if (f->wire_type != wanted && !packed) {
+    const bool packed = repeated && f->type != wanted && f->type == WIRE_BYTES;
+    if (f->type != wanted && !packed) {
         return invalid(s, l, "a field of another type");
     }
     size_t *seen = &l->seen[known - l->type->fields];
     if (repeated) {
-        const size_t count = packed ? count_packed(known->type, f->content) : 1;
+        const size_t count = packed ? count_packed(known->type, f->bytes) : 1;
         s->memory += *seen == 0 ? PROTO_BLOCK_OVERHEAD : 0;
         s->memory += count * ELEMENT_SIZE;
         *seen += count;
@@ -205,7 +145,7 @@ static MUST_USE enum status count_known(struct scan *s, struct level *l,
     }
     if (known->type == PROTOBUF_C_TYPE_STRING ||
         known->type == PROTOBUF_C_TYPE_BYTES) {
-        s->memory += PROTO_BLOCK_OVERHEAD + f->content.size + 1;
+        s->memory += PROTO_BLOCK_OVERHEAD + f->bytes.size + 1;
     }
     return ST_OK;
 }
@@ -216,7 +156,7 @@ static void level_begin(struct scan *s, struct level *l,
 {
     must(type->n_fields <= TYPE_FIELDS_MAX);
     l->type = type;
-    l->in = reader_of(content);
+    l->in = wire_reader_of(content);
     l->fields = 0;
     memset(l->seen, 0, type->n_fields * sizeof l->seen[0]);
     s->memory += PROTO_BLOCK_OVERHEAD + type->sizeof_message;
@@ -235,8 +175,8 @@ scan_field(struct scan *s, struct level *l,
            const ProtobufCMessageDescriptor **ret_inside,
            struct bytes *ret_content)
 {
-    struct field f;
-    if (!take_field(&l->in, &f)) {
+    struct wire_field f;
+    if (!wire_next(&l->in, &f)) {
         return invalid(s, l, "a field that is not well formed");
     }
     l->fields++;
@@ -251,7 +191,7 @@ scan_field(struct scan *s, struct level *l,
     }
     if (known->type == PROTOBUF_C_TYPE_MESSAGE) {
         *ret_inside = known->descriptor;
-        *ret_content = f.content;
+        *ret_content = f.bytes;
     }
     return count_known(s, l, known, &f);
 }
