@@ -167,6 +167,7 @@ struct kv_ops {
     void (*cancel)(struct kv *kv, struct kv_call *call);
     void (*watch)(struct kv *kv, struct kv_watch *watch);
     void (*unwatch)(struct kv *kv, struct kv_watch *watch);
+    int64_t (*watched)(struct kv *kv, const struct kv_watch *watch);
     void (*status)(struct kv *kv, struct kv_status *ret);
 };
 
@@ -211,6 +212,14 @@ static inline void kv_watch(struct kv *kv, struct kv_watch *watch)
 static inline void kv_unwatch(struct kv *kv, struct kv_watch *watch)
 {
     kv->ops->unwatch(kv, watch);
+}
+
+/* Everything up to this revision that the watch wants has been handed to it:
+ * the store's revision when it keeps up.  Not from inside a watch's callbacks.
+ */
+static inline int64_t kv_watched(struct kv *kv, const struct kv_watch *watch)
+{
+    return kv->ops->watched(kv, watch);
 }
 
 static inline void kv_status(struct kv *kv, struct kv_status *ret)

@@ -103,6 +103,11 @@ static void replica_unwatch(struct kv *kv, struct kv_watch *watch)
     store_unwatch(replica_of(kv)->store, watch);
 }
 
+static int64_t replica_watched(struct kv *kv, const struct kv_watch *watch)
+{
+    return store_watched(replica_of(kv)->store, watch);
+}
+
 static const char *name_of(const struct replica *r, uint64_t member)
 {
     for (size_t i = 0; i < r->options.first_conf.voters_count; i++) {
@@ -199,5 +204,6 @@ const struct kv_ops replica_kv_ops = {
     .cancel = replica_cancel,
     .watch = replica_watch,
     .unwatch = replica_unwatch,
+    .watched = replica_watched,
     .status = replica_status,
 };

@@ -201,6 +201,7 @@ bool store_has_garbage(const struct store *s);
  * only, so that the node can answer the write first (kv.h rule 4). */
 void store_watch(struct store *s, struct kv_watch *w);
 void store_unwatch(struct store *s, struct kv_watch *w);
+int64_t store_watched(const struct store *s, const struct kv_watch *w);
 /* When the state is replaced by a later one in another store: every watch goes
  * on there from the revision after the last it was given, out of the history,
  * or ends with ST_COMPACTED.  In between no store_unwatch(), and not from

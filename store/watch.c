@@ -147,6 +147,18 @@ void store_unwatch(struct store *s, struct kv_watch *watch)
     }
 }
 
+int64_t store_watched(const struct store *s, const struct kv_watch *watch)
+{
+    const struct watcher *w = watch->state;
+    must(!s->hub.delivering);
+    if (w == NULL) {
+        return 0; /* it has ended */
+    }
+    return w->place == PLACE_SINGLE || w->place == PLACE_RANGE
+               ? s->hub.delivered
+               : w->next_revision - 1;
+}
+
 struct store_watches {
     struct list catching; /* each wants next_revision first */
     struct list ended;

@@ -55,6 +55,30 @@ TEST(watch, the_past_is_handed_over_to_the_present)
     rig_end(&r);
 }
 
+/* Whoever is told "nothing more up to here" must have been given all of it: a
+ * write that is not delivered yet does not count, nor does one that a watch
+ * still has to catch up with. */
+TEST(watch, watched_is_what_has_been_delivered)
+{
+    struct rig r;
+    struct rig_watch present, past;
+    rig_begin(&r);
+    (void)rig_do(&r, "put a 1"); /* 2 */
+    rig_deliver(&r);
+    rig_watch(&r, &present, "a", NULL, 0, false);
+    rig_watch(&r, &past, "a", NULL, 2, false);
+    EXPECT_INT(store_watched(r.store, &present.watch), 2);
+    EXPECT_INT(store_watched(r.store, &past.watch), 1);
+    (void)rig_do(&r, "put b 1"); /* 3 */
+    EXPECT_INT(store_watched(r.store, &present.watch), 2);
+    rig_deliver(&r);
+    EXPECT_INT(store_watched(r.store, &present.watch), 3);
+    EXPECT_INT(store_watched(r.store, &past.watch), 3);
+    rig_unwatch(&r, &present);
+    rig_unwatch(&r, &past);
+    rig_end(&r);
+}
+
 /* A start in the future waits for it. */
 TEST(watch, a_future_start_skips_what_comes_before)
 {
