@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "cmd/flag_value.h"
 #include "cmd/server_options.h"
 
 static bool is_set(const struct flags *f, const char *name)
@@ -45,24 +44,6 @@ static enum status check_tls(const struct flags *f, struct fault *reterr)
     return ST_OK;
 }
 
-static enum status check_compaction(const struct flags *f, struct fault *reterr)
-{
-    const char *retention = flags_text(f, "auto-compaction-retention");
-    const bool by_time =
-        strcmp(flags_text(f, "auto-compaction-mode"), "periodic") == 0;
-    int64_t value;
-    const bool good = (flag_value_int(retention, &value) ||
-                       (by_time && flag_value_duration(retention, &value))) &&
-                      value >= 0;
-    return good ? ST_OK
-                : fault_set(reterr, ST_INVALID,
-                            "--auto-compaction-retention is '%s': in mode %s",
-                            retention,
-                            by_time ? "periodic it is a number of hours or a "
-                                      "time (30m)"
-                                    : "revision it is a number of revisions");
-}
-
 static enum status check_auth(const struct flags *f, struct fault *reterr)
 {
     const int64_t cost = flags_int(f, "bcrypt-cost");
@@ -88,9 +69,6 @@ enum status server_options_check_rest(const struct flags *f,
     enum status st = check_pairs(f, reterr);
     if (st == ST_OK) {
         st = check_tls(f, reterr);
-    }
-    if (st == ST_OK) {
-        st = check_compaction(f, reterr);
     }
     if (st == ST_OK) {
         st = check_auth(f, reterr);

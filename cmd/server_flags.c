@@ -170,15 +170,11 @@ const struct flag server_flags[] = {
     MOOT(BOOL, "pre-vote", "true", "",
          "has no effect: members always ask first",
          "ask before an election whether it could be won"),
-    LATER(TEXT, "auto-compaction-retention", "0", "",
-          "not done by this version: history is kept until it is compacted by "
-          "request",
-          "history kept by compaction: a time or a number of revisions; 0 "
-          "keeps all"),
-    LATER(CHOICE, "auto-compaction-mode", "periodic", "periodic revision",
-          "not done by this version: history is kept until it is compacted by "
-          "request",
-          "what auto-compaction-retention counts"),
+    USED(TEXT, "auto-compaction-retention", "0", "",
+         "history kept by compaction: a time or a number of revisions; 0 "
+         "keeps all"),
+    USED(CHOICE, "auto-compaction-mode", "periodic", "periodic revision",
+         "what auto-compaction-retention counts"),
     MOOT(CHOICE, "v2-deprecation", "write-only",
          "not-yet write-only write-only-drop-data gone",
          "has no effect: there is no version 2 store",

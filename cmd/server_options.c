@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/flag_value.h"
+
 /* etcd's own limits (server/embed/config.go): an election must leave room for
  * lost heartbeats, and must not take a minute. */
 #define ELECTION_HEARTBEATS_MIN 5
@@ -16,6 +18,10 @@
 
 /* More would be a core that is busy for good. */
 #define SPIN_US_MAX 10000
+
+#define HOUR_NS          (INT64_C(3600) * 1000000000)
+#define HOURS_MAX        (24 * 3660) /* ten years */
+#define RETENTION_NS_MIN INT64_C(1000000000)
 
 static enum status check_times(const struct server_options *o,
                                struct fault *reterr)
@@ -80,6 +86,36 @@ static enum status limits_from(const struct flags *f, struct server_options *o,
     o->log_keep_entries = (uint64_t)keep;
     const int64_t quota = flags_int(f, "quota-backend-bytes");
     o->quota_bytes = quota < 0 ? UINT64_MAX : (uint64_t)quota;
+    return ST_OK;
+}
+
+/* A bare number is hours or revisions. */
+static enum status compaction_from(const struct flags *f,
+                                   struct server_options *o,
+                                   struct fault *reterr)
+{
+    const char *retention = flags_text(f, "auto-compaction-retention");
+    const bool by_time =
+        strcmp(flags_text(f, "auto-compaction-mode"), "periodic") == 0;
+    int64_t value = 0;
+    bool good = false;
+    if (flag_value_int(retention, &value)) {
+        good = value >= 0 && (!by_time || value <= HOURS_MAX);
+        value *= by_time && good ? HOUR_NS : 1;
+    } else if (by_time && flag_value_duration(retention, &value)) {
+        good = value == 0 ||
+               (value >= RETENTION_NS_MIN && value <= HOURS_MAX * HOUR_NS);
+    }
+    if (!good) {
+        return fault_set(reterr, ST_INVALID,
+                         "--auto-compaction-retention is '%s': in mode %s",
+                         retention,
+                         by_time ? "periodic it is a number of hours or a time "
+                                   "(30m), at least a second"
+                                 : "revision it is a number of revisions");
+    }
+    o->auto_compaction = (struct compactor_options){
+        .period_ns = by_time ? value : 0, .revisions = by_time ? 0 : value};
     return ST_OK;
 }
 
@@ -231,6 +267,9 @@ enum status server_options_from(const struct flags *f,
         st = limits_from(f, &o, reterr);
     }
     if (st == ST_OK) {
+        st = compaction_from(f, &o, reterr);
+    }
+    if (st == ST_OK) {
         st = cluster_from(f, &o, reterr);
     }
     if (st == ST_OK) {
@@ -278,4 +317,5 @@ void server_options_to_node(const struct server_options *o,
     ret->txn_ops_max = o->txn_ops_max;
     ret->request_bytes_max = o->request_bytes_max;
     ret->log_keep_entries = o->log_keep_entries;
+    ret->auto_compaction = o->auto_compaction;
 }

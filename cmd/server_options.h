@@ -20,6 +20,7 @@ struct server_options {
     uint32_t txn_ops_max;
     uint64_t request_bytes_max;
     uint64_t log_keep_entries;
+    struct compactor_options auto_compaction;
 
     const char *const *mounts;
     size_t mounts_count;

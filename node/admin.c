@@ -1,5 +1,7 @@
 /* kv/admin.h: what came in, and what is answered. */
 
+#include <stdlib.h>
+
 #include "base/must.h"
 #include "node/upkeep.h"
 
@@ -96,11 +98,28 @@ static const struct admin_ops ops = {
     .status = status,
 };
 
-void upkeep_init(struct upkeep *u, struct node *n)
+struct upkeep *upkeep_new(struct node *n, const struct node_options *o)
 {
+    struct upkeep *u = xcalloc(1, sizeof *u);
     u->admin.ops = &ops;
     u->node = n;
     list_init(&u->finished);
+    compactor_init(&u->compactor, &o->auto_compaction, loop_now_ns());
+    return u;
+}
+
+void upkeep_free(struct upkeep *u)
+{
+    if (u != NULL) {
+        must(list_is_empty(&u->finished));
+        compactor_fini(&u->compactor);
+        free(u);
+    }
+}
+
+void upkeep_tick(struct upkeep *u)
+{
+    upkeep_auto_compact(u, loop_now_ns());
 }
 
 struct admin *node_admin(struct node *n)

@@ -135,6 +135,7 @@ static void tick(void *arg)
     }
     replica_tick(n->replica);
     node_links_tick(n);
+    upkeep_tick(n->upkeep);
     loop_timer_at(n->tick, loop_now_ns() + n->heartbeat_ns);
 }
 
@@ -310,7 +311,7 @@ static void free_all(struct node *n)
     replica_free(n->replica);
     wal_close(n->wal);
     store_close(n->store);
-    free(n->upkeep);
+    upkeep_free(n->upkeep);
     free(n);
 }
 
@@ -329,8 +330,7 @@ enum status node_start(struct loop *loop, const struct node_options *options,
     n->arg = arg;
     n->heartbeat_ns = options->heartbeat_ms * INT64_C(1000000);
     n->wake_at = INT64_MAX;
-    n->upkeep = xcalloc(1, sizeof *n->upkeep);
-    upkeep_init(n->upkeep, n);
+    n->upkeep = upkeep_new(n, options);
     /* Before the links', so that what a turn sends leaves in that turn. */
     n->hook = (struct loop_hook){.run = turn, .arg = n};
     loop_hook_add(loop, &n->hook);

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "kv/admin.h"
 #include "net/loop.h"
+#include "node/compactor.h"
 
 struct node;
 
@@ -29,7 +30,8 @@ struct node_options {
     uint64_t request_bytes_max;   /* 1.5 MiB */
     uint64_t log_keep_entries;    /* kept behind the durable store for slow
                                      followers; 5000 */
-    uint64_t proposals_max;       /* waiting at once; beyond: ST_TOO_MANY */
+    struct compactor_options auto_compaction; /* none */
+    uint64_t proposals_max; /* waiting at once; beyond: ST_TOO_MANY */
 };
 void node_options_default(struct node_options *ret);
 

@@ -15,6 +15,7 @@ void pending_init(struct pending_table *t, uint64_t first_ticket,
     list_init(&t->queued_reads);
     list_init(&t->proposed);
     list_init(&t->reading);
+    list_init(&t->sweeping);
     list_init(&t->finished);
     list_init(&t->spare);
 }
@@ -78,6 +79,13 @@ void pending_set_reading(struct pending_table *t, struct pending *p)
 {
     must(p->place == PENDING_QUEUED);
     move_to(p, &t->reading, PENDING_READING);
+}
+
+void pending_set_sweeping(struct pending_table *t, struct pending *p)
+{
+    must(p->place == PENDING_PROPOSED);
+    forget_ticket(t, p);
+    move_to(p, &t->sweeping, PENDING_SWEEPING);
 }
 
 void pending_finish(struct pending_table *t, struct pending *p, enum status st)

@@ -4,9 +4,11 @@
  *   QUEUED    behind others, nothing has been said to anybody
  *   PROPOSED  in the log's hands; found again by its ticket when applied
  *   READING   waits for a read index
+ *   SWEEPING  a compaction that was applied waits for its garbage to go
  *   FINISHED  the answer is known and `done` is due
  *
  *   submit -> QUEUED -> PROPOSED -> (applied: done)
+ *                                -> SWEEPING -> (swept: done)
  *                    -> READING  -> (confirmed: done)
  *   any    -> FINISHED -> done      (refused, timed out, cancelled, stopped)
  *
@@ -31,6 +33,7 @@ enum pending_place {
     PENDING_QUEUED,
     PENDING_PROPOSED,
     PENDING_READING,
+    PENDING_SWEEPING,
     PENDING_FINISHED
 };
 
@@ -49,6 +52,7 @@ struct pending_table {
     struct list queued_reads;
     struct list proposed;
     struct list reading;
+    struct list sweeping;
     struct list finished;
     struct hmap tickets;
     struct heap deadlines; /* by ns */
@@ -70,6 +74,7 @@ struct pending *pending_add(struct pending_table *t, struct kv_call *call,
                             int64_t deadline_ns);
 void pending_set_proposed(struct pending_table *t, struct pending *p);
 void pending_set_reading(struct pending_table *t, struct pending *p);
+void pending_set_sweeping(struct pending_table *t, struct pending *p);
 /* The answer is st; `done` comes with pending_deliver(). */
 void pending_finish(struct pending_table *t, struct pending *p, enum status st);
 /* Takes the proposed call with that ticket; NULL when it ended before. */

@@ -267,6 +267,7 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     note_leader(r);
     replica_compact_log(r);
     bool more = replica_answer_reads(r);
+    more |= replica_answer_swept(r);
     more |= pending_deliver(&r->pending);
     if (replica_may_serve(r) == ST_OK) {
         more |= store_deliver(r->store, replica_header(r));

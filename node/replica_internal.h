@@ -90,6 +90,8 @@ void replica_alarm_applied(struct replica *r,
 
 /* replica_write.c: takes queued writes to the log, and commands out of it. */
 void replica_propose_queued(struct replica *r);
+/* Ends the compactions whose garbage is gone. */
+bool replica_answer_swept(struct replica *r);
 enum status replica_apply_message(struct replica *r, struct raft_message *m,
                                   struct fault *reterr) MUST_USE;
 

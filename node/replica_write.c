@@ -160,7 +160,26 @@ static void answer(struct replica *r, const struct store_outcome *outcome)
         alarm->alarms = &outcome->alarm;
         alarm->alarms_count = outcome->alarm.type != ADMIN_ALARM_NONE;
     }
+    if (p->kind == PENDING_COMPACT && outcome->status == ST_OK &&
+        container_of(p->call, struct kv_compact, call)->physical) {
+        pending_set_sweeping(&r->pending, p);
+        return;
+    }
     pending_done(&r->pending, p, outcome->status);
+}
+
+bool replica_answer_swept(struct replica *r)
+{
+    const int64_t swept = store_swept_revision(r->store);
+    bool any = false;
+    list_each_safe (link, &r->pending.sweeping) {
+        struct pending *p = container_of(link, struct pending, link);
+        if (container_of(p->call, struct kv_compact, call)->revision <= swept) {
+            pending_finish(&r->pending, p, ST_OK);
+            any = true;
+        }
+    }
+    return any;
 }
 
 enum status replica_apply_message(struct replica *r, struct raft_message *m,

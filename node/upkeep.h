@@ -12,15 +12,24 @@
 #define NODE_UPKEEP_H
 
 #include "kv/admin.h"
+#include "node/compactor.h"
 #include "node/node_internal.h"
 
 struct upkeep {
     struct admin admin; /* first: the vtable's self */
     struct node *node;
     struct list finished; /* kv_call.link: `done` is due */
+
+    struct compactor compactor;
+    struct kv_compact auto_compact; /* under way when auto_compact_out */
+    bool auto_compact_out;
 };
 
-void upkeep_init(struct upkeep *u, struct node *n);
+struct upkeep *upkeep_new(struct node *n, const struct node_options *o);
+/* Everything must have been answered. NULL is fine. */
+void upkeep_free(struct upkeep *u);
+/* One heartbeat interval passed. */
+void upkeep_tick(struct upkeep *u);
 /* Answers what is finished; true when there was any. */
 bool upkeep_turn(struct upkeep *u);
 /* Answers everything ST_STOPPED, now. */
@@ -29,6 +38,9 @@ void upkeep_stop(struct upkeep *u);
 /* The call's answer is st; `done` comes with the node's turn.  It must not be
  * in any list. */
 void upkeep_finish(struct upkeep *u, struct kv_call *call, enum status st);
+
+/* auto_compact.c */
+void upkeep_auto_compact(struct upkeep *u, int64_t now_ns);
 
 /* admin_members.c */
 void upkeep_members(struct admin *a, struct admin_members *call);

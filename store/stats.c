@@ -32,6 +32,11 @@ int64_t store_compact_revision(const struct store *s)
     return s->state.numbers.compact_revision;
 }
 
+int64_t store_swept_revision(const struct store *s)
+{
+    return s->state.local.swept_revision;
+}
+
 void store_stats(const struct store *s, struct store_stats *ret)
 {
     *ret = (struct store_stats){

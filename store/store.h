@@ -194,6 +194,8 @@ bool store_is_full(const struct store *s);
 
 /* --- compaction leaves garbage; it is swept in slices by the flushes --- */
 bool store_has_garbage(const struct store *s);
+/* Nothing is left of what compactions up to this revision superseded. */
+int64_t store_swept_revision(const struct store *s);
 
 /* --- watch hub --- */
 

@@ -245,6 +245,8 @@ TEST(server_options, what_contradicts_itself_is_refused)
         {{"--auto-compaction-retention=5m", "--auto-compaction-mode=revision"},
          "in mode revision"},
         {{"--auto-compaction-retention=-1", "--name=a"}, "'-1'"},
+        {{"--auto-compaction-retention=10ms", "--name=a"}, "at least a second"},
+        {{"--auto-compaction-retention=1000000", "--name=a"}, "'1000000'"},
         {{"--bcrypt-cost=3", "--name=a"}, "from 4 to 31"},
         {{"--bcrypt-cost=32", "--name=a"}, "from 4 to 31"},
         {{"--auth-token=none", "--name=a"}, "--auth-token is 'none'"},
@@ -256,6 +258,34 @@ TEST(server_options, what_contradicts_itself_is_refused)
             fail_msg("row %zu: '%s' does not say '%s'", i, r.fault.text,
                      rows[i].part);
         }
+        rig_end(&r);
+    }
+}
+
+/* etcd's reading: a bare number is hours in one mode, revisions in the other.
+ */
+TEST(server_options, retention_is_hours_a_time_or_revisions)
+{
+    static const struct {
+        const char *words[2];
+        int64_t period_ns, revisions;
+    } rows[] = {
+        {{"--name=a", "--name=a"}, 0, 0},
+        {{"--auto-compaction-retention=2", "--name=a"}, 7200000000000, 0},
+        {{"--auto-compaction-retention=90s", "--name=a"}, 90000000000, 0},
+        {{"--auto-compaction-retention=1000",
+          "--auto-compaction-mode=revision"},
+         0,
+         1000},
+        {{"--auto-compaction-retention=0", "--auto-compaction-mode=revision"},
+         0,
+         0},
+    };
+    for (size_t i = 0; i < count_of(rows); i++) {
+        struct rig r;
+        EXPECT_INT(derive(&r, 2, rows[i].words), ST_OK);
+        EXPECT_INT(r.options.auto_compaction.period_ns, rows[i].period_ns);
+        EXPECT_INT(r.options.auto_compaction.revisions, rows[i].revisions);
         rig_end(&r);
     }
 }
