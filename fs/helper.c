@@ -16,10 +16,12 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/must.h"
 #include "fs/replay.h"
+#include "fs/watchers.h"
 
 #define STEP_MAX 3000 /* bytes of a path that are walked in one call */
 
@@ -170,6 +172,15 @@ static void carry_out(const struct fs_order *order)
     (void)close(at); /* none stays open: it would make umount busy */
 }
 
+/* Without a request: the device is the mount's for good. */
+static bool is_watched(const struct fs_order *order)
+{
+    struct statx stx;
+    return statx(AT_FDCWD, order->mount_point,
+                 AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &stx) != 0 ||
+           fs_watchers_exist(makedev(stx.stx_dev_major, stx.stx_dev_minor));
+}
+
 /* The loop reads these for as long as any helper runs. */
 static void report(struct fs_helper *h)
 {
@@ -194,6 +205,9 @@ void *fs_helper_main(void *helper)
     while (h->thread_id != 0 &&
            read(h->orders[0], &op, sizeof op) == sizeof op) {
         carry_out(&op->order);
+        if (op->order.looks) {
+            h->watched = is_watched(&op->order);
+        }
         report(h);
     }
     return NULL;

@@ -11,6 +11,8 @@
 
 #include "fs/internal.h"
 
+struct fs_op;
+
 struct fs_node {
     /* private to inode.c */
     struct hmap_node by_id, by_ino;
@@ -38,8 +40,9 @@ struct fs_node {
     uint32_t mutations_parked; /* that hold its lock in the kernel */
     uint32_t closing;          /* publications after the last close */
     bool refresh_queued;       /* a stat by a helper is under way */
-    struct list handles;       /* open ones, oldest first */
-    struct list waiters;       /* calls, until `closing` is 0 */
+    struct fs_op *resting; /* a modification to be replayed later, or NULL */
+    struct list handles;   /* open ones, oldest first */
+    struct list waiters;   /* calls, until `closing` is 0 */
     struct list pending_link;
 };
 

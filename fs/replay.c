@@ -19,6 +19,7 @@
 #include "base/must.h"
 #include "fs/events.h"
 #include "fs/mount.h"
+#include "fs/pace.h"
 #include "fs/target.h"
 
 /* --- operations --- */
@@ -139,7 +140,7 @@ static bool places_conflict(const struct fs_place *a, const struct fs_place *b,
 
 /* Changes of one name, and of the names in one directory, come in order;
  * changes of different files need not. */
-static bool conflict(const struct fs_op *a, const struct fs_op *b)
+bool fs_op_conflicts(const struct fs_op *a, const struct fs_op *b)
 {
     const bool both = changes_names(a) && changes_names(b);
     return places_conflict(&a->place, &b->place, both) ||
@@ -173,7 +174,7 @@ static bool can_run(struct fs *fs, const struct fs_op *op)
 }
 
 /* Whether the kernel holds what the operation is about. */
-static bool is_wanted(struct fs *fs, const struct fs_op *op)
+bool fs_op_is_wanted(struct fs *fs, const struct fs_op *op)
 {
     const struct fs_node *d = directory_of(fs, &op->place);
     if (op->type == FS_OP_STAT || op->type == FS_OP_TRUNCATE) {
@@ -199,6 +200,7 @@ static void follow(struct fs *fs, struct fs_op *op)
 static void finish(struct fs *fs, struct fs_op *op)
 {
     struct fs_replay *r = fs->replay;
+    fs_pace_forget(op);
     list_remove(&op->link);
     must(r->queued > 0);
     r->queued--;
@@ -232,6 +234,7 @@ static void start(struct fs *fs, struct fs_helper *h, struct fs_op *op)
         .other_path = op->has_other ? (const char *)op->other.path.data : NULL,
         .size = op->node != NULL ? op->node->size : 0,
         .refresh = fs->options.consistency == FS_SERIALIZABLE,
+        .looks = fs_pace_looks(fs, op),
     };
     op->running = true;
     h->op = op;
@@ -259,9 +262,9 @@ static struct fs_op *next_op(struct fs *fs)
         struct fs_op *op = container_of(at, struct fs_op, link);
         bool free = !op->running;
         for (size_t i = 0; free && i < count; i++) {
-            free = !conflict(op, blocked[i]);
+            free = !fs_op_conflicts(op, blocked[i]);
         }
-        if (free && !is_wanted(fs, op)) {
+        if (free && !fs_op_is_wanted(fs, op)) {
             finish(fs, op);
             continue;
         }
@@ -303,7 +306,7 @@ static bool collapses(struct fs_replay *r, const struct fs_op *op)
     for (struct list *at = r->queue.prev;
          at != &r->queue && looked < FS_OPS_WINDOW; at = at->prev, looked++) {
         struct fs_op *earlier = container_of(at, struct fs_op, link);
-        if (!conflict(op, earlier)) {
+        if (!fs_op_conflicts(op, earlier)) {
             continue;
         }
         if (earlier->type != FS_OP_MODIFY || earlier->running ||
@@ -328,9 +331,29 @@ void fs_replay_add(struct fs *fs, struct fs_op *op)
         fs_op_free(fs, op);
         return;
     }
+    if (fs_pace_take(fs, op)) {
+        return;
+    }
     list_push(&r->queue, &op->link);
     r->queued++;
     fs_replay_dispatch(fs);
+}
+
+static void overtake(struct fs *fs, struct list *in, const struct fs_target *t,
+                     int64_t revision)
+{
+    list_each_safe (at, in) {
+        struct fs_op *op = container_of(at, struct fs_op, link);
+        if (op->running || op->has_other || op->revision >= revision ||
+            op->type == FS_OP_STAT || op->type == FS_OP_TRUNCATE ||
+            !bytes_equal(buf_bytes(&op->place.below), buf_bytes(&t->below))) {
+            continue;
+        }
+        fs_pace_forget(op);
+        fs_node_drop(fs, op->node); /* its life is no longer the queue's */
+        op->node = NULL;
+        finish(fs, op);
+    }
 }
 
 void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
@@ -339,17 +362,8 @@ void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
     if (fs->replay == NULL || t->kind == FS_TARGET_VALUE) {
         return;
     }
-    list_each_safe (at, &fs->replay->queue) {
-        struct fs_op *op = container_of(at, struct fs_op, link);
-        if (op->running || op->has_other || op->revision >= revision ||
-            op->type == FS_OP_STAT || op->type == FS_OP_TRUNCATE ||
-            !bytes_equal(buf_bytes(&op->place.below), buf_bytes(&t->below))) {
-            continue;
-        }
-        fs_node_drop(fs, op->node); /* its life is no longer the queue's */
-        op->node = NULL;
-        finish(fs, op);
-    }
+    overtake(fs, &fs->replay->resting, t, revision);
+    overtake(fs, &fs->replay->queue, t, revision);
 }
 
 size_t fs_replay_on_readable(struct fs *fs)
@@ -366,6 +380,9 @@ size_t fs_replay_on_readable(struct fs *fs)
         must(op != NULL);
         done[i]->op = NULL;
         op->running = false;
+        if (op->order.looks) {
+            fs_pace_saw(fs, done[i]->watched);
+        }
         finish(fs, op);
     }
     fs_replay_dispatch(fs);
@@ -429,6 +446,7 @@ enum status fs_replay_start(struct fs *fs, struct fault *reterr)
     struct fs_replay *r = xcalloc(1, sizeof *r);
     r->fs = fs;
     list_init(&r->queue);
+    fs_pace_init(r);
     r->results[0] = r->results[1] = -1;
     for (size_t i = 0; i < FS_HELPERS; i++) {
         r->helpers[i].orders[0] = r->helpers[i].orders[1] = -1;
@@ -476,7 +494,12 @@ void fs_replay_stop(struct fs *fs)
     }
     close_if_open(r->results[0]);
     close_if_open(r->results[1]);
+    fs_timer_stop(fs, &r->pace.alarm);
     struct list *at;
+    list_each (rests, &r->resting) {
+        fs_pace_forget(container_of(rests, struct fs_op, link));
+    }
+    list_splice(&r->queue, &r->resting);
     while ((at = list_pop(&r->queue)) != NULL) {
         fs_op_free(fs, container_of(at, struct fs_op, link));
     }

@@ -54,6 +54,7 @@ struct fs_order {
     const char *other_path; /* of renames: the new name */
     uint64_t size;
     bool refresh; /* the kernel may have attributes that it trusts */
+    bool looks;   /* then says in `watched` whether anybody watches the mount */
 };
 
 struct fs_op {
@@ -62,6 +63,7 @@ struct fs_op {
     struct fs_place place, other;
     bool has_other;
     bool running;
+    bool resting;               /* node->resting is this */
     bool moves_below;           /* the table's directory has not followed yet */
     struct fs_node *node;       /* held; NULL: not known when it was queued */
     struct fs_node *other_node; /* what a rename replaces or exchanges */
@@ -77,13 +79,25 @@ struct fs_helper {
     uint32_t thread_id;
     int orders[2];    /* pipe: the loop writes, the helper reads */
     struct fs_op *op; /* what it is doing; NULL: nothing */
+    bool watched;     /* the answer to order.looks */
     bool started;
+};
+
+/* Private to fs/pace.c. */
+struct fs_pace {
+    int64_t used_ns;       /* the rate is used up to then */
+    struct fs_timer alarm; /* the first that rests may go */
+    uint32_t told;         /* modifications since the last look, ... */
+    int64_t looked_ns;     /* ... which was then */
+    bool unwatched;        /* what it saw */
 };
 
 struct fs_replay {
     struct fs *fs;
-    struct list queue; /* in order, with those that run */
-    size_t queued;
+    struct list queue;   /* in order, with those that run */
+    struct list resting; /* not in the queue yet (fs/pace.h) */
+    size_t queued;       /* in both */
+    struct fs_pace pace;
     int results[2];
     struct fs_helper helpers[FS_HELPERS];
 };
@@ -106,6 +120,11 @@ void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
                         int64_t revision);
 /* Runs what can be run: after an operation was added, or a lock given back. */
 void fs_replay_dispatch(struct fs *fs);
+
+/* Whether two operations must keep their order; whether the kernel holds what
+ * one is about. */
+bool fs_op_conflicts(const struct fs_op *a, const struct fs_op *b);
+bool fs_op_is_wanted(struct fs *fs, const struct fs_op *op);
 
 /* The helper that a request comes from; NULL: somebody else. */
 struct fs_helper *fs_helper_of(struct fs *fs, fuse_req_t req);

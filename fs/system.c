@@ -36,15 +36,33 @@ static bool status_line(uint32_t thread, const char *name, int base,
     return true;
 }
 
+/* Signal 0 finds a thread only by the group it is in. */
+static bool is_in_group(uint32_t thread, uint32_t group)
+{
+    return syscall(SYS_tgkill, group, thread, 0) == 0 || errno == EPERM;
+}
+
+/* The file in /proc costs more than all the rest of a request, so where a
+ * thread was is tried first. */
 static uint32_t thread_group(uint32_t thread)
 {
-    /* A signal 0 to a thread of the group `thread` finds only a leader. */
-    if (syscall(SYS_tgkill, thread, thread, 0) == 0 || errno == EPERM) {
+    static _Thread_local struct {
+        uint32_t thread, group;
+    } seen[256];
+    const size_t at = thread % count_of(seen);
+    if (is_in_group(thread, thread)) {
         return thread;
     }
+    if (seen[at].thread == thread && is_in_group(thread, seen[at].group)) {
+        return seen[at].group;
+    }
     uint64_t group;
-    return status_line(thread, "\nTgid:", 10, &group) ? (uint32_t)group
-                                                      : thread;
+    if (!status_line(thread, "\nTgid:", 10, &group)) {
+        return thread;
+    }
+    seen[at].thread = thread;
+    seen[at].group = (uint32_t)group;
+    return seen[at].group;
 }
 
 static bool is_dying(uint32_t thread)
