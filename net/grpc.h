@@ -23,12 +23,18 @@ struct grpc_call;
 
 struct grpc_limits {
     size_t message_max;         /* of one request message, decompressed */
-    size_t connection_send_max; /* bytes waiting on one connection before its
-                                   calls are told to pause */
-    uint32_t streams_max;       /* at once on one connection */
+    size_t call_send_max;       /* bytes waiting on one call before it is told
+                                   to pause */
+    size_t connection_send_max; /* bytes waiting on one connection before all
+                                   calls are, and its requests wait */
+    size_t receiving_max; /* bytes of half received messages, altogether */
+    uint32_t streams_max; /* at once on one connection */
     uint32_t connections_max;
     int64_t ping_interval_min_ms; /* faster pings get too_many_pings */
     int64_t keepalive_ms, keepalive_timeout_ms; /* our own pings */
+    int64_t handshake_ms; /* for the first bytes, and an HTTP/1 request */
+    int64_t http_idle_ms; /* between requests of HTTP/1 */
+    size_t http_head_max, http_body_max;
 };
 void grpc_limits_default(struct grpc_limits *ret);
 
@@ -38,9 +44,11 @@ struct grpc_handler {
     /* A whole request message. */
     void (*on_message)(struct grpc_call *c, struct bytes message);
     /* The client has sent its last message (END_STREAM). A unary method that
-     * got none, or more than one, is refused by the server itself. */
+     * got none, or a second one before it finished, is refused by the server
+     * itself (on_cancel). */
     void (*on_half_close)(struct grpc_call *c); /* NULL: nothing to do */
-    /* After grpc_send() had said to pause: go on. */
+    /* After grpc_send() had said to pause: go on. Not from inside grpc_send().
+     */
     void (*on_writable)(struct grpc_call *c); /* NULL: never paused */
     /* The call is over without us: reset, connection lost, deadline passed,
      * server stopping (reported to the client by the server itself). The last
@@ -108,7 +116,7 @@ int64_t grpc_call_deadline_ns(const struct grpc_call *c);
 struct buf *grpc_begin_message(struct grpc_call *c);
 bool grpc_end_message(struct grpc_call *c);
 bool grpc_send(struct grpc_call *c, struct bytes message);
-/* Ends the call with a gRPC code; c is gone when it returns.  text: the
+/* Ends the call with a gRPC code; c is the server's from then on.  text: the
  * grpc-message, NULL for none. Without a message before, trailers only. */
 void grpc_finish(struct grpc_call *c, int code, const char *text);
 /* Holds the client's flow-control window back (reading stops), and lets go. */

@@ -39,10 +39,12 @@ void loop_stop(struct loop *l);
 /* CLOCK_MONOTONIC, read afresh. */
 int64_t loop_now_ns(void);
 
-/* --- a descriptor that is readable --- */
+/* --- a descriptor that is readable, or writable --- */
 struct loop_poll;
 struct loop_poll *loop_poll_start(struct loop *l, int fd,
                                   void (*ready)(void *arg, int fd), void *arg);
+/* What to wait for; at first only for readable(). ready() learns by trying. */
+void loop_poll_want(struct loop_poll *p, bool readable, bool writable);
 /* ready() is not called after this; frees. The descriptor may be closed next,
  * not before. NULL is fine. */
 void loop_poll_stop(struct loop_poll *p);

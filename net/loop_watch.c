@@ -15,6 +15,7 @@ struct loop_poll {
     uv_poll_t uv;
     struct loop *loop;
     int fd;
+    int events; /* of libuv; 0: none is waited for */
     bool stopped;
     void (*ready)(void *arg, int fd);
     void *arg;
@@ -24,7 +25,22 @@ static void poll_event(uv_poll_t *handle, int status, int events);
 
 static void poll_begin(struct loop_poll *p)
 {
-    must(uv_poll_start(&p->uv, UV_READABLE, poll_event) == 0);
+    if (p->events == 0) {
+        must(uv_poll_stop(&p->uv) == 0);
+    } else {
+        must(uv_poll_start(&p->uv, p->events, poll_event) == 0);
+    }
+}
+
+void loop_poll_want(struct loop_poll *p, bool readable, bool writable)
+{
+    must(!p->stopped);
+    const int events =
+        (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
+    if (events != p->events) {
+        p->events = events;
+        poll_begin(p);
+    }
 }
 
 static void poll_event(uv_poll_t *handle, int status, int events)
@@ -47,7 +63,8 @@ struct loop_poll *loop_poll_start(struct loop *l, int fd,
     must(fd >= 0);
     must(ready != NULL);
     struct loop_poll *p = xcalloc(1, sizeof *p);
-    *p = (struct loop_poll){.loop = l, .fd = fd, .ready = ready, .arg = arg};
+    *p = (struct loop_poll){
+        .loop = l, .fd = fd, .events = UV_READABLE, .ready = ready, .arg = arg};
     must(uv_poll_init(&l->uv, &p->uv, fd) == 0);
     p->uv.data = p;
     poll_begin(p);

@@ -1,0 +1,62 @@
+/* What the files of HTTP/2 share; nobody outside net/ includes it. */
+#ifndef NET_HTTP2_INTERNAL_H
+#define NET_HTTP2_INTERNAL_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "net/http2.h"
+
+/* A bucket that a misbehaving client empties: `burst` at once, `rate` for each
+ * second. */
+struct http2_bucket {
+    uint32_t level;
+    int64_t filled_ns;
+};
+
+struct http2 {
+    nghttp2_session *session;
+    const struct http2_ops *ops;
+    void *owner;
+    struct http2_options options;
+    struct list streams; /* of http2_stream.link */
+    size_t streams_count;
+    struct buf *to; /* of the present http2_pull() */
+    size_t to_max;
+    int64_t now_ns;
+    bool begun;    /* SETTINGS have arrived */
+    bool failed;   /* what comes is no longer read */
+    bool draining; /* the first GOAWAY was said */
+    bool drained;  /* and the second */
+    int64_t draining_ns;
+
+    /* pings of the client (net/http2_guard.c) */
+    int64_t pinged_ns;
+    uint32_t strikes;
+    bool sent_since; /* headers or data, since the last ping */
+    /* our own */
+    int64_t heard_ns;
+    int64_t ping_sent_ns; /* 0: none is on its way */
+
+    struct http2_bucket idle_frames; /* frames that bring nothing forward */
+};
+
+/* --- http2_guard.c --- */
+void http2_guard_init(struct http2 *h);
+void http2_guard_ping(struct http2 *h);
+void http2_guard_pong(struct http2 *h, const uint8_t opaque[8]);
+/* A frame that brings nothing forward: SETTINGS, PRIORITY, empty DATA, errors
+ * that we answer. */
+void http2_guard_idle_frame(struct http2 *h);
+/* GOAWAY with that code; nothing more is read. */
+void http2_fail(struct http2 *h, uint32_t code, const char *why);
+
+/* --- http2_request.c --- */
+/* False: the connection has been failed. */
+bool http2_request_field(struct http2_stream *s, struct bytes name,
+                         struct bytes value);
+bool http2_request_is_whole(const struct http2_stream *s);
+
+/* --- http2_session.c --- */
+nghttp2_session *http2_session_new(struct http2 *h);
+
+#endif
