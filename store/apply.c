@@ -4,6 +4,7 @@
 
 #include "base/must.h"
 #include "store/alarms.h"
+#include "store/lease.h"
 
 static enum status apply_txn(struct store *s, const struct command *c,
                              struct arena *scratch, struct store_outcome *ret,
@@ -100,6 +101,15 @@ enum status store_apply(struct store *s, uint64_t index, uint64_t term,
             break;
         case COMMAND_ALARM:
             ret->status = apply_alarm(s, &c.alarm, &ret->alarm);
+            break;
+        case COMMAND_LEASE_GRANT:
+            st = lease_apply_grant(s, &c, ret, reterr);
+            break;
+        case COMMAND_LEASE_REVOKE:
+            st = lease_apply_revoke(s, &c, term, ret, reterr);
+            break;
+        case COMMAND_LEASE_CHECKPOINT:
+            st = lease_apply_checkpoint(s, &c, term, ret, reterr);
             break;
         }
         if (st != ST_OK) {

@@ -2,6 +2,7 @@
 
 #include "base/must.h"
 #include "store/apply.h"
+#include "store/lease.h"
 
 void change_record(struct apply *a, struct bytes key, struct version *v)
 {
@@ -68,6 +69,7 @@ enum status change_put(struct apply *a, const struct kv_put *put,
         st = groups_add(a, put->key, 0, &v.ino, &v.groups_changed);
     }
     if (st == ST_OK) {
+        lease_change(a, put->key, found ? prev.lease : 0, v.lease);
         a->s->state.numbers.keys_count += found ? 0 : 1;
         change_record(a, put->key, &v);
     }
@@ -88,6 +90,7 @@ enum status change_delete(struct apply *a, struct bytes key,
     if (st == ST_OK) {
         must(a->s->state.numbers.keys_count > 0);
         a->s->state.numbers.keys_count--;
+        lease_change(a, key, live->lease, 0);
         change_record(a, key, &v);
     }
     return st;

@@ -146,6 +146,37 @@ void store_encode_alarm(const struct store_stamp *stamp,
     write_u64(to, change->alarm.member);
 }
 
+void store_encode_lease_grant(const struct store_stamp *stamp, int64_t id,
+                              int64_t ttl_s, struct buf *to)
+{
+    write_stamp(to, COMMAND_LEASE_GRANT, stamp);
+    write_svarint(to, id);
+    write_svarint(to, ttl_s);
+}
+
+void store_encode_lease_revoke(const struct store_stamp *stamp, int64_t id,
+                               uint64_t term, struct buf *to)
+{
+    write_stamp(to, COMMAND_LEASE_REVOKE, stamp);
+    write_svarint(to, id);
+    write_varint(to, term);
+}
+
+void store_encode_lease_checkpoint(const struct store_stamp *stamp,
+                                   uint64_t term, int64_t clock_ms,
+                                   const struct store_lease *list, size_t count,
+                                   struct buf *to)
+{
+    write_stamp(to, COMMAND_LEASE_CHECKPOINT, stamp);
+    write_varint(to, term);
+    write_varint(to, (uint64_t)clock_ms);
+    write_varint(to, count);
+    for (size_t i = 0; i < count; i++) {
+        write_svarint(to, list[i].id);
+        write_varint(to, (uint64_t)list[i].deadline_ms);
+    }
+}
+
 /* --- reading --- */
 
 /* The reader, and whether anything was found that no encoder writes. */
@@ -329,6 +360,60 @@ static void read_alarm(struct decoding *d, struct store_alarm_change *ret)
     ret->alarm.member = read_u64(&d->r);
 }
 
+/* A time on the lease clock. */
+static int64_t read_lease_ms(struct decoding *d)
+{
+    const uint64_t ms = read_varint(&d->r);
+    if (ms > INT64_MAX) {
+        d->odd = true;
+        return 0;
+    }
+    return (int64_t)ms;
+}
+
+static void read_checkpoint(struct decoding *d, struct command *c)
+{
+    c->lease_term = read_varint(&d->r);
+    c->lease_clock_ms = read_lease_ms(d);
+    c->leases_count = read_count(d, 2);
+    struct store_lease *list =
+        arena_get_zeroed(d->arena, c->leases_count * sizeof *list);
+    for (size_t i = 0; i < c->leases_count && good(d); i++) {
+        list[i].id = read_svarint(&d->r);
+        list[i].deadline_ms = read_lease_ms(d);
+    }
+    c->leases = list;
+}
+
+/* What the command says behind its stamp; false: no such type. */
+static bool read_command(struct decoding *d, uint8_t type, struct command *c)
+{
+    c->type = (enum command_type)type;
+    switch (c->type) {
+    case COMMAND_TXN:
+        read_txn(d, 1, &c->txn);
+        return true;
+    case COMMAND_COMPACT:
+        c->compact_revision = read_svarint(&d->r);
+        return true;
+    case COMMAND_LEASE_GRANT:
+        c->lease.id = read_svarint(&d->r);
+        c->lease.ttl_s = read_svarint(&d->r);
+        return true;
+    case COMMAND_LEASE_REVOKE:
+        c->lease.id = read_svarint(&d->r);
+        c->lease_term = read_varint(&d->r);
+        return true;
+    case COMMAND_LEASE_CHECKPOINT:
+        read_checkpoint(d, c);
+        return true;
+    case COMMAND_ALARM:
+        read_alarm(d, &c->alarm);
+        return true;
+    }
+    return false;
+}
+
 enum status command_decode(struct bytes from, struct arena *a,
                            struct command *ret)
 {
@@ -341,19 +426,7 @@ enum status command_decode(struct bytes from, struct arena *a,
     c.stamp.time_ns = read_svarint(&d.r);
     c.stamp.ticket = read_varint(&d.r);
     c.stamp.member = read_varint(&d.r);
-    if (type == COMMAND_TXN) {
-        c.type = COMMAND_TXN;
-        read_txn(&d, 1, &c.txn);
-    } else if (type == COMMAND_COMPACT) {
-        c.type = COMMAND_COMPACT;
-        c.compact_revision = read_svarint(&d.r);
-    } else if (type == COMMAND_ALARM) {
-        c.type = COMMAND_ALARM;
-        read_alarm(&d, &c.alarm);
-    } else {
-        return ST_CORRUPT;
-    }
-    if (!good(&d) || !reader_done(&d.r)) {
+    if (!read_command(&d, type, &c) || !good(&d) || !reader_done(&d.r)) {
         return ST_CORRUPT;
     }
     *ret = c;

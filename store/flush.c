@@ -241,6 +241,31 @@ static enum status flush_groups(struct store_flush *f, struct fault *reterr)
     return st;
 }
 
+static enum status flush_leases(struct store_flush *f, struct fault *reterr)
+{
+    struct tree_writer w = {0};
+    struct buf head = {0};
+    enum status st = tree_writer_begin(&w, &f->trees[TREE_LEASES], reterr);
+    for (const struct mem_lease *l =
+             memtable_leases_from(f->frozen, BYTES_NONE);
+         l != NULL && st == ST_OK; l = mem_lease_next(l)) {
+        bool found;
+        if (l->l.live) {
+            buf_clear(&head);
+            record_write_lease(&head, &l->l);
+            st = tree_put(&w, l->key, buf_bytes(&head), BYTES_NONE, 0, reterr);
+        } else {
+            st = tree_delete(&w, l->key, &found, reterr);
+        }
+    }
+    if (st == ST_OK) {
+        st = tree_writer_end(&w, reterr);
+    }
+    tree_writer_fini(&w);
+    buf_fini(&head);
+    return st;
+}
+
 static enum status run_in_txn(struct store_flush *f, struct fault *reterr)
 {
     for (int id = 0; id < TREES_COUNT; id++) {
@@ -255,6 +280,9 @@ static enum status run_in_txn(struct store_flush *f, struct fault *reterr)
     }
     if (st == ST_OK) {
         st = flush_groups(f, reterr);
+    }
+    if (st == ST_OK) {
+        st = flush_leases(f, reterr);
     }
     if (st == ST_OK) {
         st = sweep_run(f, reterr);

@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "store/internal.h"
+#include "store/lease.h"
 #include "store/record.h"
 
 struct hashing {
@@ -198,6 +199,25 @@ static enum status add_groups(struct hashing *h)
     return st;
 }
 
+static enum status add_leases(struct hashing *h)
+{
+    struct lease_scan scan = {0};
+    struct lease_row l;
+    struct bytes name;
+    bool found = true;
+    enum status st = lease_scan_open(&scan, h->s, BYTES_NONE, h->reterr);
+    while (st == ST_OK && found) {
+        st = lease_scan_next(&scan, &found, &name, &l, h->reterr);
+        if (st == ST_OK && found) {
+            write_sized(&h->row, name);
+            record_write_lease(&h->row, &l);
+            add_row(h);
+        }
+    }
+    lease_scan_close(&scan);
+    return st;
+}
+
 enum status store_hash(struct store *s, uint32_t *ret_hash,
                        struct fault *reterr)
 {
@@ -207,10 +227,15 @@ enum status store_hash(struct store *s, uint32_t *ret_hash,
     write_u64(&h.row, (uint64_t)n->compact_revision);
     write_u64(&h.row, n->ino_next);
     write_u64(&h.row, n->keys_count);
+    write_u64(&h.row, n->leases_count);
+    write_u64(&h.row, (uint64_t)n->lease_clock_ms);
     add_row(&h);
     enum status st = add_keys(&h);
     if (st == ST_OK) {
         st = add_groups(&h);
+    }
+    if (st == ST_OK) {
+        st = add_leases(&h);
     }
     buf_fini(&h.row);
     if (st == ST_OK) {

@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "store/events.h"
 #include "store/internal.h"
+#include "store/lease.h"
 #include "store/record.h"
 
 void import_rows_init(struct import_rows *r, const struct state *state)
@@ -110,6 +111,24 @@ static bool is_event(const struct state *s, const struct row *row)
     return reader_ok(&keys);
 }
 
+/* A key can be attached only to a lease that is there. */
+static bool is_lease(struct import_rows *r, const struct row *row)
+{
+    struct lease_row l;
+    if (row->key.size < LEASE_NAME_SIZE || row->value.size > 0 ||
+        !record_read_lease(row->head, &l) ||
+        l.is_key != (row->key.size > LEASE_NAME_SIZE)) {
+        return false;
+    }
+    const uint64_t id = get_u64_be(row->key.data);
+    if (l.is_key) {
+        return r->leases > 0 && id == r->lease;
+    }
+    r->lease = id;
+    r->leases++;
+    return id != 0;
+}
+
 static bool makes_sense(struct import_rows *r, int tree, const struct row *row)
 {
     struct version v;
@@ -123,6 +142,8 @@ static bool makes_sense(struct import_rows *r, int tree, const struct row *row)
         return is_event(r->state, row);
     case TREE_DIRS:
         return record_read_group(row->head, &g) && row->value.size == 0;
+    case TREE_LEASES:
+        return is_lease(r, row);
     case TREES_COUNT:
         break;
     }
@@ -228,6 +249,14 @@ enum status import_rows_put(struct import_rows *r, int tree, struct bytes body,
 enum status import_rows_check_end(struct import_rows *r, struct fault *reterr)
 {
     const enum status st = to_tree(r, TREES_COUNT, reterr);
+    if (st == ST_OK && r->leases != r->state->numbers.leases_count) {
+        return fault_set(reterr, ST_CORRUPT,
+                         "the stream with the state is damaged: it has %llu "
+                         "leases instead of %llu; have it sent again, or by "
+                         "another member",
+                         (unsigned long long)r->leases,
+                         (unsigned long long)r->state->numbers.leases_count);
+    }
     for (int id = 0; id < TREES_COUNT && st == ST_OK; id++) {
         must(r->put[id] == r->given[id]);
     }

@@ -17,6 +17,8 @@ struct import_rows {
     struct buf key;   /* full */
     struct buf place; /* LMDB's key */
     struct buf scratch;
+    uint64_t leases; /* rows of leases themselves */
+    uint64_t lease;  /* the latest of them */
 
     /* Within a transaction. */
     MDB_cursor *cursors[TREES_COUNT];

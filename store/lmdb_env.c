@@ -18,10 +18,9 @@
 #include "base/must.h"
 
 static const char *const tree_names[TREES_COUNT] = {
-    [TREE_CURRENT] = "current",
-    [TREE_HISTORY] = "history",
-    [TREE_EVENTS] = "events",
-    [TREE_DIRS] = "dirs",
+    [TREE_CURRENT] = "current", [TREE_HISTORY] = "history",
+    [TREE_EVENTS] = "events",   [TREE_DIRS] = "dirs",
+    [TREE_LEASES] = "leases",
 };
 
 enum status lmdb_fault(struct fault *reterr, int error, const char *doing)

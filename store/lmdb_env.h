@@ -13,6 +13,7 @@ enum tree_id {
     TREE_HISTORY, /* (key, revision) -> superseded versions and tombstones */
     TREE_EVENTS,  /* (revision, sub) -> keys changed */
     TREE_DIRS,    /* group -> its state */
+    TREE_LEASES,  /* lease -> it, (lease, key) -> attached */
     TREES_COUNT
 };
 

@@ -1,6 +1,7 @@
-/* The memtable: two skip lists (keys, groups) and a vector of changes.
+/* The memtable: three skip lists (keys, groups, leases) and a vector of
+ * changes.
  *
- * Heights come from a generator with a fixed seed, so that runs repeat.  Both
+ * Heights come from a generator with a fixed seed, so that runs repeat.  The
  * lists share their shape: a node begins with (key, payload, prefix) and ends
  * in its towers; the search compares eight bytes as a number first and looks
  * at the whole keys only when those are equal.
@@ -20,7 +21,8 @@ struct memtable {
     struct prng prng;
     struct mem_key *keys[MEMTABLE_LEVELS_MAX];
     struct mem_group *groups[MEMTABLE_LEVELS_MAX];
-    int keys_levels, groups_levels;
+    struct mem_lease *leases[MEMTABLE_LEVELS_MAX];
+    int keys_levels, groups_levels, leases_levels;
 
     struct mem_version **changes;
     size_t changes_count, changes_capacity;
@@ -32,6 +34,7 @@ struct memtable *memtable_new(void)
     prng_init(&m->prng, SEED);
     m->keys_levels = 1;
     m->groups_levels = 1;
+    m->leases_levels = 1;
     return m;
 }
 
@@ -103,6 +106,7 @@ static int height_new(struct memtable *m)
 
 DEFINE_SEARCH(search_keys, mem_key, keys, keys_levels)
 DEFINE_SEARCH(search_groups, mem_group, groups, groups_levels)
+DEFINE_SEARCH(search_leases, mem_lease, leases, leases_levels)
 
 static struct mem_key *key_node(struct memtable *m, struct bytes key)
 {
@@ -186,6 +190,32 @@ void memtable_set_group(struct memtable *m, struct bytes key,
     }
 }
 
+void memtable_set_lease(struct memtable *m, struct bytes key,
+                        const struct lease_row *l)
+{
+    struct mem_lease **places[MEMTABLE_LEVELS_MAX];
+    const uint64_t prefix = prefix_of(key);
+    struct mem_lease *found = search_leases(m, prefix, key, places);
+    if (found != NULL && bytes_equal(found->key, key)) {
+        found->l = *l;
+        return;
+    }
+    const int height = height_new(m);
+    while (m->leases_levels < height) {
+        places[m->leases_levels] = &m->leases[m->leases_levels];
+        m->leases_levels++;
+    }
+    struct mem_lease *node =
+        arena_get(&m->arena, sizeof *node + (size_t)height * sizeof(void *));
+    node->key = arena_copy(&m->arena, key);
+    node->l = *l;
+    node->prefix = prefix;
+    for (int level = 0; level < height; level++) {
+        node->next[level] = *places[level];
+        *places[level] = node;
+    }
+}
+
 const struct mem_key *memtable_from(const struct memtable *m, struct bytes key)
 {
     return search_keys(m, prefix_of(key), key, NULL);
@@ -216,6 +246,19 @@ const struct mem_group *memtable_find_group(const struct memtable *m,
                                             struct bytes key)
 {
     const struct mem_group *found = memtable_groups_from(m, key);
+    return found != NULL && bytes_equal(found->key, key) ? found : NULL;
+}
+
+const struct mem_lease *memtable_leases_from(const struct memtable *m,
+                                             struct bytes key)
+{
+    return search_leases(m, prefix_of(key), key, NULL);
+}
+
+const struct mem_lease *memtable_find_lease(const struct memtable *m,
+                                            struct bytes key)
+{
+    const struct mem_lease *found = memtable_leases_from(m, key);
     return found != NULL && bytes_equal(found->key, key) ? found : NULL;
 }
 

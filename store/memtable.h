@@ -2,7 +2,8 @@
  *
  * Ordered by key; the versions of one key hang on its node, newest first.  A
  * second order, by revision, serves the watch hub and the flush.  Groups (the
- * `dirs` index) have their own list: only their newest state is kept.
+ * `dirs` index) and rows of the lease table have lists of their own: only their
+ * newest state is kept.
  *
  * A memtable is written by the loop's thread alone.  Once frozen it is never
  * written again, so the store thread and the loop read it without locks.
@@ -35,6 +36,13 @@ struct mem_group {
     struct mem_group *next[];
 };
 
+struct mem_lease {
+    struct bytes key;
+    struct lease_row l;
+    uint64_t prefix;
+    struct mem_lease *next[];
+};
+
 struct memtable;
 
 struct memtable *memtable_new(void);
@@ -46,6 +54,9 @@ void memtable_add(struct memtable *m, struct bytes key,
 /* Sets the newest state of a group; the key is copied when it is new. */
 void memtable_set_group(struct memtable *m, struct bytes key,
                         const struct group *g);
+/* Likewise of a row of the lease table. */
+void memtable_set_lease(struct memtable *m, struct bytes key,
+                        const struct lease_row *l);
 
 /* NULL: not here. */
 const struct mem_key *memtable_find(const struct memtable *m, struct bytes key);
@@ -65,6 +76,15 @@ const struct mem_group *memtable_groups_from(const struct memtable *m,
 static inline const struct mem_group *mem_group_next(const struct mem_group *g)
 {
     return g->next[0];
+}
+
+const struct mem_lease *memtable_find_lease(const struct memtable *m,
+                                            struct bytes key);
+const struct mem_lease *memtable_leases_from(const struct memtable *m,
+                                             struct bytes key);
+static inline const struct mem_lease *mem_lease_next(const struct mem_lease *l)
+{
+    return l->next[0];
 }
 
 /* The changes in the order in which they were made. */

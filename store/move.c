@@ -9,6 +9,7 @@
 
 #include "base/must.h"
 #include "store/apply.h"
+#include "store/lease.h"
 
 /* All keys that begin with `from`. */
 static struct kv_keys source_keys(const struct kv_move *m, struct arena *arena)
@@ -131,11 +132,12 @@ static enum status adopt_ino(struct apply *a, struct bytes key,
     return ST_OK;
 }
 
+/* `target` is what stands there and is replaced; NULL: nothing. */
 static enum status place(struct apply *a, struct bytes key, struct version *v,
-                         bool replaces)
+                         const struct version *target)
 {
     enum status st;
-    if (replaces) {
+    if (target != NULL) {
         st = adopt_ino(a, key, v);
         if (st == ST_OK) {
             st = groups_touch(a, key);
@@ -148,6 +150,7 @@ static enum status place(struct apply *a, struct bytes key, struct version *v,
         a->s->state.numbers.keys_count++;
     }
     if (st == ST_OK) {
+        lease_change(a, key, target != NULL ? target->lease : 0, v->lease);
         change_record(a, key, v);
     }
     return st;
@@ -180,7 +183,7 @@ static enum status move_key(struct apply *a, struct bytes from, struct bytes to,
     if (!keep && !leaves) {
         v.ino = 0;
     }
-    st = place(a, to, &v, replaces);
+    st = place(a, to, &v, replaces ? &target : NULL);
     if (st == ST_OK) {
         st = change_delete(a, from, &source, to);
     }
@@ -197,7 +200,7 @@ static enum status exchange_side(struct apply *a, struct bytes from,
     if (key_is_marker(from) || key_is_marker(to)) {
         v.ino = target->ino; /* a directory's identity stays with its name */
     }
-    return place(a, to, &v, true);
+    return place(a, to, &v, target);
 }
 
 static enum status exchange(struct apply *a, const struct kv_move *m)

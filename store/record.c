@@ -85,6 +85,35 @@ bool record_read_group(struct bytes head, struct group *ret)
     return true;
 }
 
+#define LEASE_ITSELF 0
+#define LEASE_KEY    1
+
+void record_write_lease(struct buf *to, const struct lease_row *l)
+{
+    write_u8(to, l->is_key ? LEASE_KEY : LEASE_ITSELF);
+    if (!l->is_key) {
+        write_svarint(to, l->ttl_s);
+        write_svarint(to, l->deadline_ms);
+    }
+}
+
+bool record_read_lease(struct bytes head, struct lease_row *ret)
+{
+    struct reader r = reader_of(head);
+    const uint8_t kind = read_u8(&r);
+    struct lease_row l = {.live = true, .is_key = kind == LEASE_KEY};
+    if (!l.is_key) {
+        l.ttl_s = read_svarint(&r);
+        l.deadline_ms = read_svarint(&r);
+    }
+    if (!reader_done(&r) || kind > LEASE_KEY || l.deadline_ms < 0 ||
+        (!l.is_key && l.ttl_s < 1)) {
+        return false;
+    }
+    *ret = l;
+    return true;
+}
+
 /* A zero byte of the key becomes (0, 255); (0, 1) ends the key.  So no key's
  * image is the beginning of another's, and images order as the keys do. */
 #define ESCAPE  0x00

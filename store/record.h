@@ -15,6 +15,9 @@ bool record_read_version(struct bytes head, struct version *ret);
 void record_write_group(struct buf *to, const struct group *g);
 bool record_read_group(struct bytes head, struct group *ret);
 
+void record_write_lease(struct buf *to, const struct lease_row *l);
+bool record_read_lease(struct bytes head, struct lease_row *ret);
+
 /* The key of a history row: (key, revision), newest first. */
 void record_history_key(struct buf *to, struct bytes key, int64_t revision);
 /* A string that sorts before all history rows of keys >= key, and after those

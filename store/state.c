@@ -103,6 +103,8 @@ static void encode(struct buf *to, uint64_t txn_id,
     write_u64(to, (uint64_t)n->compact_revision);
     write_u64(to, n->ino_next);
     write_u64(to, n->keys_count);
+    write_u64(to, n->leases_count);
+    write_u64(to, (uint64_t)n->lease_clock_ms);
     write_u64(to, l->identity.cluster_id);
     write_u64(to, l->identity.member_id);
     write_u64(to, (uint64_t)l->swept_revision);
@@ -149,6 +151,8 @@ static bool decode(struct reader *r, struct state *s, uint64_t *ret_txn_id)
     n->compact_revision = (int64_t)read_u64(r);
     n->ino_next = read_u64(r);
     n->keys_count = read_u64(r);
+    n->leases_count = read_u64(r);
+    n->lease_clock_ms = (int64_t)read_u64(r);
     l->identity.cluster_id = read_u64(r);
     l->identity.member_id = read_u64(r);
     l->swept_revision = (int64_t)read_u64(r);
@@ -158,7 +162,7 @@ static bool decode(struct reader *r, struct state *s, uint64_t *ret_txn_id)
     }
     return decode_records(r, &s->records) && reader_done(r) &&
            n->revision >= 1 && n->compact_revision <= n->revision &&
-           n->ino_next >= 2;
+           n->ino_next >= 2 && n->lease_clock_ms >= 0;
 }
 
 static int get_row(const struct lmdb_env *e, MDB_txn *txn, MDB_val *ret)

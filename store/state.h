@@ -7,7 +7,7 @@
 #include "store/lmdb_env.h"
 #include "store/store.h"
 
-#define STATE_FORMAT      1u
+#define STATE_FORMAT      2u
 #define STATE_RECORDS_MAX 64u
 #define STATE_NAME_MAX    64u
 #define STATE_RECORD_MAX  ((size_t)1 << 20)
@@ -20,6 +20,8 @@ struct state_numbers {
     int64_t compact_revision; /* 0: never compacted */
     uint64_t ino_next;        /* >= 2 */
     uint64_t keys_count;
+    uint64_t leases_count;
+    int64_t lease_clock_ms; /* store_lease_clock_ms() */
 };
 
 /* Numbers of this file alone. */

@@ -84,6 +84,28 @@ struct store_alarm_change {
 void store_encode_alarm(const struct store_stamp *stamp,
                         const struct store_alarm_change *change,
                         struct buf *to);
+/* A lease as the state has it.  Nobody asks here what time it is: the lease
+ * clock is a number in the state that only checkpoints move (the leader's
+ * time since its lease clock began).  README.md says how a leader uses it. */
+struct store_lease {
+    int64_t id; /* not 0 */
+    int64_t ttl_s;
+    int64_t deadline_ms; /* on the lease clock; 0: a leader that takes over
+                            counts the whole TTL from then */
+};
+/* The id and TTL (>= 1) are those in force. */
+void store_encode_lease_grant(const struct store_stamp *stamp, int64_t id,
+                              int64_t ttl_s, struct buf *to);
+/* term 0: asked for by a client.  Otherwise of a leader that saw it expire: it
+ * counts only in an entry of that very term (ST_NOT_LEADER). */
+void store_encode_lease_revoke(const struct store_stamp *stamp, int64_t id,
+                               uint64_t term, struct buf *to);
+/* By the leader of that term, likewise: moves the lease clock forward, and sets
+ * deadlines. */
+void store_encode_lease_checkpoint(const struct store_stamp *stamp,
+                                   uint64_t term, int64_t clock_ms,
+                                   const struct store_lease *list, size_t count,
+                                   struct buf *to);
 
 /* Refuses what can never be applied, before it is proposed: empty keys, too
  * many operations, duplicate keys, depth, size. etcd's checks in etcd's order.
@@ -98,7 +120,17 @@ enum status store_check_txn(const struct store *s,
 enum status store_check_room(const struct store *s,
                              const struct kv_txn_spec *txn) MUST_USE;
 
+/* Likewise for one lease more. */
+enum status store_check_room_for_lease(const struct store *s) MUST_USE;
+
 /* --- apply --- */
+
+enum store_lease_change {
+    STORE_LEASE_NONE,
+    STORE_LEASE_GRANTED,
+    STORE_LEASE_REVOKED,
+    STORE_LEASE_CHECKPOINT
+};
 
 struct store_outcome {
     struct store_stamp stamp;
@@ -107,6 +139,8 @@ struct store_outcome {
     const struct kv_txn_result *txn; /* NULL for other commands */
     /* An alarm's command: what was raised or cleared; type NONE: nothing. */
     struct admin_alarm_member alarm;
+    enum store_lease_change lease_change; /* what was carried out */
+    int64_t lease_id, lease_ttl_s;        /* GRANTED; REVOKED: the id */
 };
 
 /* Applies the entry at `index`: exactly the next one. An empty command (a new
@@ -170,6 +204,23 @@ enum status store_read_txn(struct store *s, const struct kv_txn_spec *txn,
  */
 bool store_txn_is_read(const struct kv_txn_spec *txn);
 
+/* --- leases, newest state --- */
+
+int64_t store_lease_clock_ms(const struct store *s);
+uint64_t store_leases_count(const struct store *s);
+/* ST_CORRUPT, ST_IO */
+enum status store_lease(const struct store *s, int64_t id, bool *ret_found,
+                        struct store_lease *ret, struct fault *reterr) MUST_USE;
+/* At most count_max leases, in order of their ids taken as unsigned, from `id`
+ * on. */
+enum status store_leases(const struct store *s, int64_t id,
+                         struct store_lease *list, size_t count_max,
+                         size_t *ret_count, struct fault *reterr) MUST_USE;
+/* The keys attached to a lease, in order; in the results as ranges are. */
+enum status store_lease_keys(const struct store *s, int64_t id,
+                             struct store_results *r, const struct bytes **ret,
+                             size_t *ret_count, struct fault *reterr) MUST_USE;
+
 /* --- memtable to LMDB --- */
 
 struct store_flush;
@@ -223,8 +274,8 @@ struct store_stats {
 };
 void store_stats(const struct store *s, struct store_stats *ret);
 /* A hash of all logical rows (keys, versions, tombstones, identity numbers,
- * times, groups) at the newest revision, for comparing replicas and for tests.
- * Slow: reads everything. */
+ * times, groups, leases) at the newest revision, for comparing replicas and for
+ * tests. Slow: reads everything. */
 enum status store_hash(struct store *s, uint32_t *ret_hash,
                        struct fault *reterr) MUST_USE;
 

@@ -72,6 +72,8 @@ void stream_write_state(struct buf *to, const struct state *s,
     write_u64(to, (uint64_t)s->numbers.compact_revision);
     write_u64(to, s->numbers.ino_next);
     write_u64(to, s->numbers.keys_count);
+    write_u64(to, s->numbers.leases_count);
+    write_u64(to, (uint64_t)s->numbers.lease_clock_ms);
     write_u64(to, (uint64_t)s->local.swept_revision);
     write_u64(to, (uint64_t)s->local.sweep_next);
     for (int id = 0; id < TREES_COUNT; id++) {
@@ -181,7 +183,8 @@ static bool makes_sense(const struct state *s)
     return n->revision >= 1 && n->compact_revision >= 0 &&
            n->compact_revision <= n->revision && n->ino_next >= 2 &&
            l->swept_revision >= 0 && l->swept_revision <= n->compact_revision &&
-           l->sweep_next >= 0 && l->sweep_next <= n->revision;
+           n->lease_clock_ms >= 0 && l->sweep_next >= 0 &&
+           l->sweep_next <= n->revision;
 }
 
 enum status stream_read_state(struct bytes body, struct state *ret,
@@ -204,6 +207,8 @@ enum status stream_read_state(struct bytes body, struct state *ret,
     ret->numbers.compact_revision = (int64_t)read_u64(&r);
     ret->numbers.ino_next = read_u64(&r);
     ret->numbers.keys_count = read_u64(&r);
+    ret->numbers.leases_count = read_u64(&r);
+    ret->numbers.lease_clock_ms = (int64_t)read_u64(&r);
     ret->local.swept_revision = (int64_t)read_u64(&r);
     ret->local.sweep_next = (int64_t)read_u64(&r);
     for (int id = 0; id < TREES_COUNT; id++) {

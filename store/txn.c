@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "store/apply.h"
+#include "store/lease.h"
 
 enum status txn_decide(const struct store *s, const struct kv_txn_spec *txn,
                        struct arena *arena, struct path *ret,
@@ -32,14 +33,6 @@ enum status txn_decide(const struct store *s, const struct kv_txn_spec *txn,
     return st;
 }
 
-/* Leases are plain numbers: none is refused. What grants leases will ask its
- * table here. */
-static bool lease_exists(const struct store *s __attribute__((unused)),
-                         int64_t lease __attribute__((unused)))
-{
-    return true;
-}
-
 static enum status validate_put(const struct store *s, const struct kv_put *put,
                                 bool *ret_broken, struct fault *reterr)
 {
@@ -56,10 +49,16 @@ static enum status validate_put(const struct store *s, const struct kv_put *put,
             return ST_KEY_NOT_FOUND;
         }
     }
-    if (put->lease != 0 && !lease_exists(s, put->lease)) {
-        return ST_LEASE_NOT_FOUND;
+    if (put->lease == 0) {
+        return ST_OK;
     }
-    return ST_OK;
+    struct lease_row lease;
+    const enum status st = lease_find(s, put->lease, &lease, reterr);
+    if (st != ST_OK) {
+        *ret_broken = true;
+        return st;
+    }
+    return lease.live ? ST_OK : ST_LEASE_NOT_FOUND;
 }
 
 enum status txn_validate(const struct store *s, const struct path *path,

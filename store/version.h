@@ -26,6 +26,15 @@ struct version {
                              been compared yet */
 };
 
+/* A row of the lease table: a lease, or a key that is attached to one
+ * (store/lease.h). */
+struct lease_row {
+    bool live;           /* false: no such row (any more) */
+    bool is_key;         /* attached; the rest is of leases alone */
+    int64_t ttl_s;       /* granted */
+    int64_t deadline_ms; /* as in struct store_lease */
+};
+
 /* A '/'-ended prefix of live keys. */
 struct group {
     bool live;        /* false: no such group (any more) */

@@ -448,12 +448,26 @@ static bool compare(const struct model *m, const struct kv_compare *c)
     return all;
 }
 
+static bool granted(const struct model *m, int64_t id)
+{
+    for (unsigned i = 0; i < MODEL_LEASES; i++) {
+        if (id != 0 && m->leases[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status refuse(const struct model *m, const struct kv_op *op)
 {
     if (op->type == KV_OP_PUT &&
         (op->put.ignore_value || op->put.ignore_lease) &&
         model_get(m, op->put.key, m->revision) == NULL) {
         return ST_KEY_NOT_FOUND;
+    }
+    if (op->type == KV_OP_PUT && op->put.lease != 0 &&
+        !granted(m, op->put.lease)) {
+        return ST_LEASE_NOT_FOUND;
     }
     if (op->type == KV_OP_MOVE && op->move.exchange &&
         !bytes_equal(op->move.from, op->move.to) &&
@@ -524,6 +538,56 @@ enum status model_apply(struct model *m, const struct kv_txn_spec *txn,
         check(arg, &r);
     }
     m->revision += m->changing ? 1 : 0;
+    return ST_OK;
+}
+
+enum status model_grant(struct model *m, int64_t id)
+{
+    if (granted(m, id)) {
+        return ST_LEASE_EXISTS;
+    }
+    for (unsigned i = 0; i < MODEL_LEASES; i++) {
+        if (m->leases[i] == 0) {
+            m->leases[i] = id;
+            return ST_OK;
+        }
+    }
+    return ST_TOO_MANY;
+}
+
+struct model_item *model_lease_keys(const struct model *m, int64_t id,
+                                    size_t *ret_count)
+{
+    static const uint8_t zero[1] = {0};
+    const struct kv_keys all = {{zero, 1}, {zero, 1}};
+    struct model_item *items = live(m, &all, INT64_MAX, ret_count);
+    size_t kept = 0;
+    for (size_t i = 0; i < *ret_count; i++) {
+        if (items[i].version->lease == id) {
+            items[kept++] = items[i];
+        }
+    }
+    *ret_count = kept;
+    return items;
+}
+
+enum status model_revoke(struct model *m, int64_t id, int64_t now)
+{
+    if (!granted(m, id)) {
+        return ST_LEASE_NOT_FOUND;
+    }
+    size_t count;
+    struct model_item *items = model_lease_keys(m, id, &count);
+    m->now = now;
+    m->changing = false;
+    for (size_t i = 0; i < count; i++) {
+        kill(m, items[i].key, BYTES_NONE);
+    }
+    free(items);
+    m->revision += m->changing ? 1 : 0;
+    for (unsigned i = 0; i < MODEL_LEASES; i++) {
+        m->leases[i] = m->leases[i] == id ? 0 : m->leases[i];
+    }
     return ST_OK;
 }
 

@@ -20,6 +20,8 @@ struct model_group {
     int64_t mtime;
 };
 
+#define MODEL_LEASES 4
+
 struct model {
     struct model_version *versions;
     size_t versions_count;
@@ -28,6 +30,7 @@ struct model {
     int64_t revision, compact;
     uint64_t ino_next;
     int64_t now;
+    int64_t leases[MODEL_LEASES]; /* ids that are granted; 0: a free place */
     bool changing; /* within a transaction that has changed something */
 };
 
@@ -52,6 +55,8 @@ enum status model_apply(struct model *m, const struct kv_txn_spec *txn,
                         int64_t now, bool *ret_succeeded,
                         void (*check)(void *arg, const struct model_result *r),
                         void *arg);
+enum status model_grant(struct model *m, int64_t id);
+enum status model_revoke(struct model *m, int64_t id, int64_t now);
 enum status model_compact(struct model *m, int64_t revision);
 
 /* The answer to a range, as an array to be freed; keys borrowed. */
@@ -59,6 +64,9 @@ struct model_item {
     struct bytes key;
     const struct model_version *version; /* NULL: a group */
 };
+/* The keys that have the lease, in order, as an array to be freed. */
+struct model_item *model_lease_keys(const struct model *m, int64_t id,
+                                    size_t *ret_count);
 struct model_item *model_range(const struct model *m,
                                const struct kv_range_spec *spec, int64_t newest,
                                size_t *ret_count);

@@ -151,7 +151,7 @@ static struct kv_op random_op(struct run *r)
         op.put.keep_lease = below(r, 4) == 0;
         op.put.lease = op.put.ignore_lease || op.put.keep_lease || below(r, 3)
                            ? 0
-                           : (int64_t)below(r, 3);
+                           : (int64_t)below(r, 6);
         op.put.set_attrs = below(r, 4) == 0;
         op.put.attrs = op.put.set_attrs ? random_value(r) : BYTES_NONE;
         op.put.prev_kv = below(r, 2) == 0;
@@ -262,6 +262,22 @@ static void check_result(void *arg, const struct model_result *wanted)
     }
 }
 
+/* Its keys, in order; none when it is not there. */
+static void check_lease(struct run *r, int64_t id)
+{
+    const struct bytes *keys;
+    size_t count, wanted_count;
+    struct model_item *wanted = model_lease_keys(&r->model, id, &wanted_count);
+    store_results_clear(r->rig.results);
+    AGREE(r, store_lease_keys(r->rig.store, id, r->rig.results, &keys, &count,
+                              &r->rig.fault) == ST_OK);
+    AGREE(r, count == wanted_count);
+    for (size_t i = 0; i < count; i++) {
+        AGREE(r, bytes_equal(keys[i], wanted[i].key));
+    }
+    free(wanted);
+}
+
 static void check_everything(struct run *r)
 {
     const struct kv_range_spec all = {
@@ -274,6 +290,9 @@ static void check_everything(struct run *r)
     free(items);
     store_stats(r->rig.store, &stats);
     AGREE(r, stats.keys_count == count);
+    for (int64_t id = 1; id <= MODEL_LEASES; id++) {
+        check_lease(r, id);
+    }
     AGREE(r, rig_hash(&r->rig) == rig_hash(&r->mirror));
 }
 
@@ -459,6 +478,34 @@ static void step_compact(struct run *r)
     AGREE(r, model_compact(&r->model, at) == st);
 }
 
+static void step_lease(struct run *r)
+{
+    const int64_t id = 1 + (int64_t)below(r, MODEL_LEASES);
+    const int64_t now = r->rig.time_ns;
+    switch (below(r, 4)) {
+    case 0: {
+        const enum status st = rig_revoke(&r->rig, id, 0);
+        AGREE(r, rig_revoke(&r->mirror, id, 0) == st);
+        AGREE(r, model_revoke(&r->model, id, now) == st);
+        AGREE(r, r->rig.outcome.header.revision == r->model.revision);
+        break;
+    }
+    case 1: {
+        const struct store_lease aged = {.id = id, .deadline_ms = below(r, 50)};
+        const int64_t clock = below(r, 100);
+        AGREE(r, rig_checkpoint(&r->rig, 1, clock, &aged, 1) == ST_OK);
+        AGREE(r, rig_checkpoint(&r->mirror, 1, clock, &aged, 1) == ST_OK);
+        break;
+    }
+    default: {
+        const enum status st = rig_grant(&r->rig, id, 10);
+        AGREE(r, rig_grant(&r->mirror, id, 10) == st);
+        AGREE(r, model_grant(&r->model, id) == st);
+        break;
+    }
+    }
+}
+
 static void step_flush(struct run *r)
 {
     if (r->flush == NULL) {
@@ -487,8 +534,10 @@ static void step(struct run *r)
 {
     const unsigned dice = below(r, 100);
     r->texts = 0;
-    if (dice < 60) {
+    if (dice < 56) {
         step_txn(r);
+    } else if (dice < 60) {
+        step_lease(r);
     } else if (dice < 70) {
         const struct kv_range_spec spec = random_range(r);
         check_range(r, &spec);

@@ -38,6 +38,7 @@ TEST(move, a_key_takes_everything_along)
     struct rig r;
     struct rig_watch w;
     rig_begin(&r);
+    (void)rig_do(&r, "grant 9 10");
     (void)rig_do(&r, "put a 1 lease=9 attrs=x");
     rig_flush(&r);
     const uint64_t ino = item_at(&r, "a").ino;
@@ -47,6 +48,7 @@ TEST(move, a_key_takes_everything_along)
     EXPECT_INT(item_at(&r, "b").ino, ino);
     rig_deliver(&r);
     EXPECT_TEXT(rig_heard(&w), "3 put b=1 from a\n3 del a was 1 to b\n--\n");
+    EXPECT_TEXT(rig_do(&r, "lease 9"), "ttl 10 deadline 0 keys b");
     EXPECT_TEXT(rig_do(&r, "move none b"), "r3 moved 0");
     EXPECT_TEXT(rig_do(&r, "move b b"), "r3 moved 0");
     rig_unwatch(&r, &w);
@@ -59,6 +61,8 @@ TEST(move, keep_target_is_a_change_of_value)
 {
     struct rig r;
     rig_begin(&r);
+    (void)rig_do(&r, "grant 7 10");
+    (void)rig_do(&r, "grant 8 10");
     (void)rig_do(&r, "put f old lease=7"); /* 2 */
     const uint64_t ino = item_at(&r, "f").ino;
     (void)rig_do(&r, "put tmp new"); /* 3 */
@@ -70,9 +74,12 @@ TEST(move, keep_target_is_a_change_of_value)
     EXPECT_TEXT(rig_do(&r, "move tmp f keep"), "r6 moved 1");
     EXPECT_TEXT(rig_do(&r, "get f to=z"), "f=leased c6 m6 v1 l8; count 1");
     EXPECT_INT(item_at(&r, "f").ino, other);
+    EXPECT_TEXT(rig_do(&r, "lease 7"), "ttl 10 deadline 0 keys");
+    EXPECT_TEXT(rig_do(&r, "lease 8"), "ttl 10 deadline 0 keys f");
     (void)rig_do(&r, "put tmp plain"); /* 7 */
     EXPECT_TEXT(rig_do(&r, "move tmp f"), "r8 moved 1");
     EXPECT_TEXT(rig_do(&r, "get f to=z"), "f=plain c8 m8 v1; count 1");
+    EXPECT_TEXT(rig_do(&r, "lease 8"), "ttl 10 deadline 0 keys");
     rig_end(&r);
 }
 
@@ -80,6 +87,7 @@ TEST(move, an_exchange_needs_both_and_swaps_them)
 {
     struct rig r;
     rig_begin(&r);
+    (void)rig_do(&r, "grant 1 10");
     (void)rig_do(&r, "put a 1 lease=1"); /* 2 */
     EXPECT_TEXT(rig_do(&r, "move a b exchange"), "KEY_NOT_FOUND");
     EXPECT_TEXT(rig_do(&r, "move b a exchange"), "KEY_NOT_FOUND");
@@ -89,6 +97,7 @@ TEST(move, an_exchange_needs_both_and_swaps_them)
     EXPECT_TEXT(rig_do(&r, "move a b exchange"), "r4 moved 2");
     EXPECT_TEXT(rig_do(&r, "get a to=c"),
                 "a=2 c4 m4 v1; b=1 c4 m4 v1 l1; count 2");
+    EXPECT_TEXT(rig_do(&r, "lease 1"), "ttl 10 deadline 0 keys b");
     EXPECT_INT(item_at(&r, "a").ino, b);
     EXPECT_INT(item_at(&r, "b").ino, a);
     rig_end(&r);

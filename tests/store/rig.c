@@ -132,6 +132,32 @@ enum status rig_compact(struct rig *r, int64_t revision)
     return apply_next(r, &command);
 }
 
+enum status rig_grant(struct rig *r, int64_t id, int64_t ttl_s)
+{
+    struct buf command = {0};
+    const struct store_stamp stamp = stamp_next(r);
+    store_encode_lease_grant(&stamp, id, ttl_s, &command);
+    return apply_next(r, &command);
+}
+
+enum status rig_revoke(struct rig *r, int64_t id, uint64_t term)
+{
+    struct buf command = {0};
+    const struct store_stamp stamp = stamp_next(r);
+    store_encode_lease_revoke(&stamp, id, term, &command);
+    return apply_next(r, &command);
+}
+
+enum status rig_checkpoint(struct rig *r, uint64_t term, int64_t clock_ms,
+                           const struct store_lease *list, size_t count)
+{
+    struct buf command = {0};
+    const struct store_stamp stamp = stamp_next(r);
+    store_encode_lease_checkpoint(&stamp, term, clock_ms, list, count,
+                                  &command);
+    return apply_next(r, &command);
+}
+
 uint32_t rig_hash(struct rig *r)
 {
     uint32_t hash;
@@ -472,8 +498,101 @@ static void describe(struct buf *to, const struct kv_op_result *res)
     }
 }
 
+static void describe_lease(struct rig *r, int64_t id, struct buf *to)
+{
+    struct store_lease lease;
+    const struct bytes *keys;
+    size_t count;
+    bool found;
+    EXPECT_INT(store_lease(r->store, id, &found, &lease, &r->fault), ST_OK);
+    store_results_clear(r->results);
+    EXPECT_INT(
+        store_lease_keys(r->store, id, r->results, &keys, &count, &r->fault),
+        ST_OK);
+    EXPECT(found || count == 0);
+    if (!found) {
+        note(to, "no lease");
+        return;
+    }
+    note(to, "ttl %lld deadline %lld keys", (long long)lease.ttl_s,
+         (long long)lease.deadline_ms);
+    for (size_t i = 0; i < count; i++) {
+        note(to, " ");
+        buf_append(to, keys[i]);
+    }
+}
+
+static void describe_leases(struct rig *r, struct buf *to)
+{
+    struct store_lease list[2]; /* so that slices meet */
+    int64_t from = 0;
+    size_t count;
+    do {
+        EXPECT_INT(store_leases(r->store, from, list, count_of(list), &count,
+                                &r->fault),
+                   ST_OK);
+        for (size_t i = 0; i < count; i++) {
+            note(to, "%lld ", (long long)list[i].id);
+            from = (int64_t)((uint64_t)list[i].id + 1);
+        }
+    } while (count == count_of(list) && from != 0);
+    note(to, "clock %lld count %llu", (long long)store_lease_clock_ms(r->store),
+         (unsigned long long)store_leases_count(r->store));
+}
+
+static enum status run_checkpoint(struct rig *r, struct line *l)
+{
+    struct store_lease list[8];
+    size_t count = 0;
+    uint64_t term = 1;
+    for (size_t i = 2; i < l->count; i++) {
+        char *at;
+        if (strncmp(l->words[i], "term=", 5) == 0) {
+            term = strtoull(l->words[i] + 5, NULL, 0);
+            continue;
+        }
+        must(count < count_of(list));
+        list[count].id = strtoll(l->words[i], &at, 0);
+        must(*at == '=');
+        list[count++].deadline_ms = strtoll(at + 1, NULL, 0);
+    }
+    return rig_checkpoint(r, term, strtoll(l->words[1], NULL, 0), list, count);
+}
+
+/* True when the line was about leases. */
+static bool run_lease(struct rig *r, struct line *l, struct buf *to)
+{
+    const char *what = l->words[0];
+    enum status st;
+    if (strcmp(what, "lease") == 0) {
+        describe_lease(r, strtoll(l->words[1], NULL, 0), to);
+        return true;
+    }
+    if (strcmp(what, "leases") == 0) {
+        describe_leases(r, to);
+        return true;
+    }
+    if (strcmp(what, "grant") == 0) {
+        st = rig_grant(r, strtoll(l->words[1], NULL, 0),
+                       strtoll(l->words[2], NULL, 0));
+    } else if (strcmp(what, "revoke") == 0) {
+        st = rig_revoke(r, strtoll(l->words[1], NULL, 0),
+                        (uint64_t)number(l, "term"));
+    } else if (strcmp(what, "checkpoint") == 0) {
+        st = run_checkpoint(r, l);
+    } else {
+        return false;
+    }
+    note(to, "r%lld %s", (long long)r->outcome.header.revision,
+         status_name(st));
+    return true;
+}
+
 static void run(struct rig *r, struct line *l, struct buf *to)
 {
+    if (run_lease(r, l, to)) {
+        return;
+    }
     if (strcmp(l->words[0], "compact") == 0) {
         const enum status st = rig_compact(r, strtoll(l->words[1], NULL, 0));
         note(to, "%s", status_name(st));

@@ -7,6 +7,12 @@
  *   get K [END] [opts]   rev=N limit=N keys count group=N sort=…
  *   move A B [prefix|keep|exchange]
  *   compact N
+ *   grant ID TTL         leases; ids in decimal
+ *   revoke ID [term=N]   with a term: as the leader of that term
+ *   checkpoint CLOCK [ID=DEADLINE ...] [term=N]   by the leader; the rig's
+ *                        entries are all of term 1, and so is this by default
+ *   lease ID             "ttl 10 deadline 0 keys a b", "no lease"
+ *   leases               "1 2 9 clock 500 count 3"
  *
  * and applies or reads it; rig_text() of the answer is compared.
  */
@@ -42,6 +48,10 @@ void rig_settle(struct rig *r);
 enum status rig_txn(struct rig *r, const struct kv_txn_spec *txn);
 enum status rig_op(struct rig *r, const struct kv_op *op);
 enum status rig_compact(struct rig *r, int64_t revision);
+enum status rig_grant(struct rig *r, int64_t id, int64_t ttl_s);
+enum status rig_revoke(struct rig *r, int64_t id, uint64_t term);
+enum status rig_checkpoint(struct rig *r, uint64_t term, int64_t clock_ms,
+                           const struct store_lease *list, size_t count);
 
 /* One line of the language above; the answer as text, valid until the next
  * call. */

@@ -8,17 +8,19 @@
 #include "base/must.h"
 #include "transfer_rig.h"
 
+#define DATABASES 5
+
 /* A stream under construction. */
 struct craft {
-    struct buf stream, rows[4], records;
-    uint32_t link[4];
-    uint64_t rows_count[4];
+    struct buf stream, rows[DATABASES], records;
+    uint32_t link[DATABASES];
+    uint64_t rows_count[DATABASES];
     uint64_t number;
     uint32_t crc;
 
     /* What the state block says. */
     int64_t revision, compact, swept, sweep_next;
-    uint64_t ino_next, keys_count;
+    uint64_t ino_next, keys_count, leases_count;
     uint32_t records_count;
 
     /* Flaws of the whole. */
@@ -144,6 +146,27 @@ static struct bytes group(uint8_t marker, uint64_t entries)
     return buf_bytes(&b);
 }
 
+/* A row of `leases`: of the lease itself when key is NULL. */
+static void add_lease(struct craft *c, uint64_t id, const char *key,
+                      uint8_t kind, int64_t ttl_s)
+{
+    struct buf name = {0}, head = {0};
+    put_u64_be(buf_extend(&name, 8), id);
+    if (key != NULL) {
+        buf_append(&name, bytes_of(key));
+    }
+    write_u8(&head, kind);
+    if (kind == 0) {
+        write_svarint(&head, ttl_s);
+        write_svarint(&head, 900);
+    }
+    add_row(c, 4, buf_bytes(&name), buf_bytes(&name), buf_bytes(&head),
+            BYTES_NONE);
+    c->leases_count += key == NULL;
+    buf_fini(&name);
+    buf_fini(&head);
+}
+
 /* A key of 500 bytes, the last of which is `last`. */
 static void add_long(struct craft *c, char last, uint8_t between,
                      uint64_t number, char prefix)
@@ -170,7 +193,7 @@ static void add_record(struct craft *c, const char *name)
 static void write_state(struct craft *c)
 {
     struct buf b = {0};
-    write_u32(&b, 1);
+    write_u32(&b, 2);
     write_u64(&b, CLUSTER_ID);
     write_u64(&b, 9);
     write_u64(&b, 1);
@@ -178,9 +201,11 @@ static void write_state(struct craft *c)
     write_u64(&b, (uint64_t)c->compact);
     write_u64(&b, c->ino_next);
     write_u64(&b, c->keys_count);
+    write_u64(&b, c->leases_count);
+    write_u64(&b, 700); /* the lease clock */
     write_u64(&b, (uint64_t)c->swept);
     write_u64(&b, (uint64_t)c->sweep_next);
-    for (unsigned db = 0; db < 4; db++) {
+    for (unsigned db = 0; db < DATABASES; db++) {
         write_u32(&b, c->link[db]);
     }
     write_u64(&b, 0);
@@ -197,7 +222,7 @@ static void write_state(struct craft *c)
 static void write_end(struct craft *c)
 {
     struct buf b = {0};
-    for (unsigned db = 0; db < 4; db++) {
+    for (unsigned db = 0; db < DATABASES; db++) {
         write_u64(&b, c->rows_count[db]);
     }
     write_u64(&b, c->stream.size);
@@ -214,10 +239,10 @@ static void write_all(struct craft *c)
     write_u32(&c->stream, 1);
     c->crc = crc32c(0, buf_bytes(&c->stream));
     write_state(c);
-    for (unsigned i = 0; i < 4; i++) {
-        const unsigned db = c->history_first && i < 2  ? 1 - i
-                            : c->events_last && i >= 2 ? 5 - i
-                                                       : i;
+    for (unsigned i = 0; i < DATABASES; i++) {
+        const unsigned db = c->history_first && i < 2              ? 1 - i
+                            : c->events_last && (i == 2 || i == 3) ? 5 - i
+                                                                   : i;
         if (c->rows[db].size > 0) {
             block(c, 2 + db, buf_bytes(&c->rows[db]));
         }
@@ -234,6 +259,8 @@ static void good(struct craft *c)
     add_old(c, "a", 1, 1);
     add_event(c, 2, 12, list_of("a"), "");
     add(c, 3, "d/", group(0, 1), "");
+    add_lease(c, 5, NULL, 0, 10);
+    add_lease(c, 5, "a", 1, 0);
     add_record(c, "voters");
     c->keys_count = 2;
     c->revision = 5;
@@ -246,6 +273,36 @@ static void long_keys(struct craft *c)
     good(c);
     add_long(c, 'a', 0, 1, 'k');
     add_long(c, 'b', 0, UINT64_MAX - 1, 'k');
+}
+static void lease_key_of_no_lease(struct craft *c)
+{
+    good(c);
+    add_lease(c, 6, "a", 1, 0);
+}
+static void lease_of_wrong_kind(struct craft *c)
+{
+    good(c);
+    add_lease(c, 6, NULL, 1, 0);
+}
+static void lease_key_of_wrong_kind(struct craft *c)
+{
+    good(c);
+    add_lease(c, 5, "b", 0, 10);
+}
+static void lease_without_ttl(struct craft *c)
+{
+    good(c);
+    add_lease(c, 6, NULL, 0, 0);
+}
+static void lease_without_id(struct craft *c)
+{
+    add_lease(c, 0, NULL, 0, 10);
+    good(c);
+}
+static void lease_missing(struct craft *c)
+{
+    good(c);
+    c->leases_count++;
 }
 static void key_out_of_order(struct craft *c)
 {
@@ -495,6 +552,12 @@ static const struct {
     }
     SOUND(good),
     SOUND(long_keys),
+    FAULTY(lease_key_of_no_lease),
+    FAULTY(lease_of_wrong_kind),
+    FAULTY(lease_key_of_wrong_kind),
+    FAULTY(lease_without_ttl),
+    FAULTY(lease_without_id),
+    FAULTY(lease_missing),
     FAULTY(key_out_of_order),
     FAULTY(key_twice),
     FAULTY(key_missing),
@@ -541,7 +604,7 @@ static const struct {
 
 static void craft_fini(struct craft *c)
 {
-    for (unsigned db = 0; db < 4; db++) {
+    for (unsigned db = 0; db < DATABASES; db++) {
         buf_fini(&c->rows[db]);
     }
     buf_fini(&c->records);

@@ -53,6 +53,10 @@ static void random_put(struct rig *r, struct prng *chance)
         op.put.set_attrs = true;
         op.put.attrs = (struct bytes){attrs, prng_below(chance, sizeof attrs)};
     }
+    if (prng_below(chance, 5) == 0) {
+        op.put.lease = 1 + (int64_t)prng_below(chance, 5);
+        (void)rig_grant(r, op.put.lease, 10); /* or it is there already */
+    }
     EXPECT_INT(rig_op(r, &op), ST_OK);
 }
 
@@ -73,8 +77,10 @@ void transfer_fill(struct rig *r, struct prng *chance, unsigned steps)
 {
     for (unsigned i = 0; i < steps; i++) {
         const uint64_t dice = prng_below(chance, 100);
-        if (dice < 75) {
+        if (dice < 73) {
             random_put(r, chance);
+        } else if (dice < 75) {
+            (void)rig_revoke(r, 1 + (int64_t)prng_below(chance, 5), 0);
         } else if (dice < 92) {
             random_change(r, chance);
         } else if (dice < 98) {

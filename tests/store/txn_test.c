@@ -284,6 +284,7 @@ TEST(txn, puts_keep_what_they_are_told_to_keep)
 {
     struct rig r;
     rig_begin(&r);
+    (void)rig_do(&r, "grant 5 10");
     (void)rig_do(&r, "put a 1 lease=5 attrs=x");
     EXPECT_TEXT(rig_do(&r, "put a '' iv il"), "r3 put");
     EXPECT_TEXT(rig_do(&r, "get a"), "a=1 c2 m3 v2 l5 attrs=x; count 1");
