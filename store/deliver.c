@@ -204,6 +204,11 @@ static void catch_up(struct store *s, struct watcher *w,
                      struct kv_header header)
 {
     struct hub *h = &s->hub;
+    if (w->next_revision > h->delivered) { /* it waits for what is to come */
+        watcher_leave(h, w);
+        watcher_enter_synced(h, w);
+        return;
+    }
     struct changes changes = {0};
     int64_t next = h->delivered + 1;
     enum status st = ST_COMPACTED;
