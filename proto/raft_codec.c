@@ -112,6 +112,7 @@ static void fill_message(Keelfs__Raft__Message *to,
     to->has_vote = m->vote != 0;
     to->vote = m->vote;
     to->has_transfer = to->transfer = m->transfer;
+    to->has_lost = to->lost = m->lost;
 }
 
 /* Entries in generated form, and the pointers to them; freed as one. */
@@ -249,6 +250,7 @@ static MUST_USE enum status take_message(Keelfs__Raft__Message *p,
         .type = (enum raft_message_type)p->type,
         .reject = p->reject,
         .transfer = p->transfer,
+        .lost = p->lost,
         .to = p->to,
         .from = p->from,
         .term = p->term,

@@ -21,7 +21,8 @@ static void reject(struct raft *r, const struct raft_message *m)
     struct raft_message reply = {.type = RAFT_MSG_APPEND_RESPONSE,
                                  .to = m->from,
                                  .index = m->index,
-                                 .reject = true};
+                                 .reject = true,
+                                 .lost = r->lost.index > 0};
     reply.reject_hint =
         raft_log_find_by_term(&r->log, from, m->log_term, &reply.log_term);
     raft_send_take(r, &reply);
@@ -46,16 +47,38 @@ void raft_on_append(struct raft *r, const struct raft_message *m)
     const size_t known = raft_log_find_conflict(&r->log, entries, count);
     if (known < count) {
         raft_log_append(&r->log, &entries[known], count - known);
+        raft_note_regained(r);
     }
     const uint64_t last_new = m->index + count;
     raft_log_commit_to(&r->log, m->commit < last_new ? m->commit : last_new);
     acknowledge(r, m->from, last_new);
 }
 
+/* A leader that believes this member has what it lost is told. */
+static bool is_told_of_loss(struct raft *r, const struct raft_message *m)
+{
+    const struct raft_entry_id last = raft_log_last_id(&r->log);
+    if (m->commit <= last.index) {
+        return false;
+    }
+    must(r->lost.index > 0); /* raft_contradicts() has seen it */
+    struct raft_message reply = {.type = RAFT_MSG_APPEND_RESPONSE,
+                                 .to = m->from,
+                                 .index = m->commit,
+                                 .reject = true,
+                                 .lost = true,
+                                 .reject_hint = last.index,
+                                 .log_term = last.term};
+    raft_send_take(r, &reply);
+    return true;
+}
+
 void raft_on_heartbeat(struct raft *r, const struct raft_message *m)
 {
     must(r->role == RAFT_FOLLOWER);
-    raft_log_commit_to(&r->log, m->commit);
+    if (!is_told_of_loss(r, m)) {
+        raft_log_commit_to(&r->log, m->commit);
+    }
     struct raft_message reply = {
         .type = RAFT_MSG_HEARTBEAT_RESPONSE, .to = m->from, .index = m->index};
     raft_send_take(r, &reply);

@@ -93,7 +93,8 @@ void raft_on_vote_request(struct raft *r, const struct raft_message *m)
                           (pre && m->term > r->term);
     const struct raft_entry_id last = {m->log_term, m->index};
     /* A learner votes too: it may have been promoted without knowing yet. */
-    const bool granted = can_vote && raft_log_is_up_to_date(&r->log, last);
+    const bool granted = can_vote && raft_log_is_up_to_date(&r->log, last) &&
+                         raft_has_what_was_lost(r, last);
     if (!granted && r->term == 0) {
         return; /* before its first term a member has none to refuse in */
     }

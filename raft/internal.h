@@ -50,6 +50,10 @@ struct raft {
     bool is_learner;
     uint64_t conf_index; /* the configuration in force is as of this entry */
 
+    /* The last entry of the log before its end was lost; index 0: all that
+     * was promised is there (lost.c). */
+    struct raft_entry_id lost;
+
     uint64_t transfer_to; /* leader: the heir (section 3.10) */
     /* Leader: no change of the configuration may be proposed before this index
      * is applied (section 4.1; see raft_propose_entries()). */
@@ -73,7 +77,7 @@ void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader);
 void raft_become_pre_candidate(struct raft *r);
 void raft_become_candidate(struct raft *r);
 void raft_become_leader(struct raft *r);
-/* Voter, and not waiting for a snapshot: may campaign. */
+/* Voter, and not waiting for a snapshot or lost entries: may campaign. */
 bool raft_is_promotable(const struct raft *r);
 struct raft_hard_state raft_hard_state(const struct raft *r);
 struct raft_soft_state raft_soft_state(const struct raft *r);
@@ -117,6 +121,12 @@ void raft_on_snapshot_status(struct raft *r, struct raft_progress *p,
 /* ---- append.c: a follower's receiving ---- */
 void raft_on_append(struct raft *r, const struct raft_message *m);
 void raft_on_heartbeat(struct raft *r, const struct raft_message *m);
+
+/* ---- lost.c: a member that lost entries it had promised to keep ---- */
+/* False: a log that ends with this lacks some that this member promised. */
+bool raft_has_what_was_lost(const struct raft *r, struct raft_entry_id last);
+/* After the log grew: is all of it back? */
+void raft_note_regained(struct raft *r);
 
 /* ---- restore.c ---- */
 void raft_on_snapshot(struct raft *r, const struct raft_message *m);

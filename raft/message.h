@@ -76,6 +76,7 @@ struct raft_message {
     enum raft_message_type type;
     bool reject;
     bool transfer; /* a vote request from the heir of the living leader */
+    bool lost;     /* with reject: the sender lost what it had acknowledged */
     uint64_t to;
     uint64_t from;
     uint64_t term;     /* 0 on local messages and forwarded requests */

@@ -104,3 +104,14 @@ bool raft_progress_reject(struct raft_progress *p, uint64_t rejected,
     must(p->match < p->next);
     return true;
 }
+
+void raft_progress_forget(struct raft_progress *p, uint64_t next)
+{
+    p->match = 0;
+    if (p->state == RAFT_SENDING_SNAPSHOT) {
+        return; /* what it gets will tell */
+    }
+    enter(p, RAFT_PROBE);
+    p->next = max_u64(next, 1);
+    p->sent_commit = min_u64(p->sent_commit, p->next - 1);
+}

@@ -52,5 +52,8 @@ bool raft_progress_acknowledge(struct raft_progress *p, uint64_t index);
  * hint.  False: that answer is too old to mean anything. */
 bool raft_progress_reject(struct raft_progress *p, uint64_t rejected,
                           uint64_t hint);
+/* It lost what it had acknowledged: nothing is known of its log, and `next` is
+ * a place to ask at (0: the beginning). */
+void raft_progress_forget(struct raft_progress *p, uint64_t next);
 
 #endif

@@ -86,6 +86,8 @@ static MUST_USE enum status start(struct raft *r)
     }
     r->conf_index = r->log.applied;
     raft_become_follower(r, r->term, RAFT_NONE);
+    r->lost = (struct raft_entry_id){r->config.lost_term, r->config.lost_index};
+    raft_note_regained(r);
     r->out.hard = raft_hard_state(r);
     r->out.soft = raft_soft_state(r);
     return ST_OK;

@@ -85,6 +85,11 @@ struct raft_config {
     uint32_t heartbeat_ticks;     /* 0 < this < election_ticks */
     struct raft_storage *storage; /* borrowed, outlives the raft */
     uint64_t applied; /* on restart: the state machine has this already */
+    /* On restart: this member's log ended with this entry, which others may
+     * have been told, and its end was lost since (index 0: nothing was).  Until
+     * the log is as complete again the member votes only for who has that much,
+     * and does not campaign (raft/README.md, "A member that lost entries"). */
+    uint64_t lost_index, lost_term;
 
     /* Bytes by raft_entry_size(); an entry larger than a limit passes alone. */
     uint64_t max_size_per_message;         /* 0: one entry each */
@@ -231,6 +236,7 @@ struct raft_status {
     uint64_t uncommitted_size; /* bytes, only on a leader */
     bool is_learner;
     bool is_joint;
+    bool has_lost; /* entries, and not all of them are back */
     /* A leader that has committed an entry of its own term knows what is
      * committed (section 6.4). */
     bool committed_in_term;

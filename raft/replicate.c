@@ -163,7 +163,8 @@ bool raft_maybe_commit(struct raft *r)
 
 /* The follower's log ends or differs before m->index.  It named an index and
  * the term it has there; nothing of ours with a later term can match, so one
- * probe for each term is enough (section 3.5, the end). */
+ * probe for each term is enough (section 3.5, the end).  One that lost entries
+ * takes back what it acknowledged (lost.c). */
 static void on_rejection(struct raft *r, struct raft_progress *p,
                          const struct raft_message *m)
 {
@@ -171,6 +172,11 @@ static void on_rejection(struct raft *r, struct raft_progress *p,
     if (m->log_term > 0) {
         uint64_t term = 0;
         hint = raft_log_find_by_term(&r->log, hint, m->log_term, &term);
+    }
+    if (m->lost && m->index <= p->match) {
+        raft_progress_forget(p, m->index < hint + 1 ? m->index : hint + 1);
+        raft_send_append(r, p);
+        return;
     }
     if (!raft_progress_reject(p, m->index, hint)) {
         return;

@@ -23,6 +23,7 @@ static bool restore(struct raft *r, struct raft_snapshot *s)
         return false;
     }
     raft_log_restore(&r->log, s);
+    raft_note_regained(r);
     /* Changes that are on their way to be applied are in it already. */
     r->conf_index = s->index;
     raft_members_fini(&r->members);

@@ -104,5 +104,6 @@ void raft_become_leader(struct raft *r)
 bool raft_is_promotable(const struct raft *r)
 {
     const struct raft_progress *own = raft_members_find(&r->members, r->id);
-    return own != NULL && !own->is_learner && r->log.unstable.snapshot == NULL;
+    return own != NULL && !own->is_learner &&
+           r->log.unstable.snapshot == NULL && r->lost.index == 0;
 }

@@ -18,6 +18,7 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
         .uncommitted_size = r->role == RAFT_LEADER ? r->uncommitted_size : 0,
         .is_learner = r->is_learner,
         .is_joint = raft_conf_is_joint(&r->members.conf),
+        .has_lost = r->lost.index > 0,
         .committed_in_term =
             r->role == RAFT_LEADER && raft_committed_in_term(r),
         .peers_count = r->members.count};

@@ -182,7 +182,8 @@ bool raft_contradicts(const struct raft *r, const struct raft_message *m)
     if (m->type == RAFT_MSG_HEARTBEAT) {
         /* Section 3.4: one leader a term.  It calls committed only what this
          * member acknowledged. */
-        return is_leader || m->commit > raft_log_last_index(&r->log);
+        return is_leader ||
+               (m->commit > raft_log_last_index(&r->log) && r->lost.index == 0);
     }
     if (m->type == RAFT_MSG_APPEND) {
         return is_leader || denies_committed(r, m);

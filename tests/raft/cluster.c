@@ -23,6 +23,8 @@ void cluster_start(struct cluster *c, struct cluster_member *m)
     config.id = m->id;
     config.seed = prng_next(&c->prng);
     config.storage = raft_memory_storage_base(m->disk);
+    config.lost_index = m->lost.index;
+    config.lost_term = m->lost.term;
     const enum status st = raft_new(&config, &m->raft);
     EXPECT_INT(st, ST_OK);
 }
@@ -204,6 +206,7 @@ static void save(struct cluster_member *m, const struct raft_hard_state *hard,
     if (hard->term > 0) {
         raft_memory_storage_set_hard_state(m->disk, hard);
     }
+    cluster_note_saved(m);
 }
 
 void cluster_save(struct cluster_member *m, const struct raft_message *work)

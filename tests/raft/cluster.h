@@ -27,7 +27,8 @@ struct cluster_member {
     struct raft_memory_storage *disk;
     struct cluster_queue append_work, apply_work;
     uint64_t applied;
-    uint64_t hash; /* of all applied entries, in order */
+    struct raft_entry_id lost; /* as the host's mark on its disk has it */
+    uint64_t hash;             /* of all applied entries, in order */
     struct cluster_read reads[64];
     size_t reads_count;
     uint64_t reads_answered;
@@ -87,6 +88,9 @@ void cluster_lose(struct cluster *c, size_t at);
  * disk after all, the others are gone. */
 void cluster_crash(struct cluster *c, uint64_t id, size_t kept);
 void cluster_restart(struct cluster *c, uint64_t id);
+/* While it is down: its log loses what is behind `kept`, but nothing that is
+ * in its snapshot.  False: there was nothing to lose. */
+bool cluster_lose_end(struct cluster *c, uint64_t id, uint64_t kept);
 /* A snapshot of what is applied; the log before it is dropped, but for the
  * last `kept` entries. */
 void cluster_snapshot(struct cluster *c, uint64_t id, uint64_t kept);

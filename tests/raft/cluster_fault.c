@@ -63,6 +63,55 @@ void cluster_restart(struct cluster *c, uint64_t id)
     cluster_start(c, m);
 }
 
+bool cluster_lose_end(struct cluster *c, uint64_t id, uint64_t kept)
+{
+    struct cluster_member *m = cluster_member(c, id);
+    must(m->raft == NULL);
+    struct raft_storage *disk = raft_memory_storage_base(m->disk);
+    struct raft_snapshot *s = NULL;
+    if (disk->ops->snapshot(disk, &s) != ST_OK) {
+        return false;
+    }
+    const uint64_t last = raft_memory_storage_last_index(m->disk);
+    kept = kept > s->index ? kept : s->index;
+    struct raft_entry_id end = {0, last};
+    struct raft_hard_state hard;
+    struct raft_conf_state conf;
+    EXPECT_INT(disk->ops->initial_state(disk, &hard, &conf), ST_OK);
+    EXPECT_INT(disk->ops->term(disk, last, &end.term), ST_OK);
+    if (last > kept) {
+        struct raft_memory_storage *cut = raft_memory_storage_new();
+        EXPECT_INT(raft_memory_storage_apply_snapshot(cut, s), ST_OK);
+        for (uint64_t i = s->index + 1; i <= kept; i++) {
+            const struct raft_entry *e = raft_memory_storage_entry(m->disk, i);
+            EXPECT_INT(raft_memory_storage_append(cut, e, 1), ST_OK);
+        }
+        hard.commit = s->index;
+        raft_memory_storage_set_hard_state(cut, &hard);
+        raft_memory_storage_free(m->disk);
+        m->disk = cut;
+        if (end.term > m->lost.term ||
+            (end.term == m->lost.term && end.index > m->lost.index)) {
+            m->lost = end;
+        }
+    }
+    raft_snapshot_drop(s);
+    return last > kept;
+}
+
+/* What the host does when a write ended: all is back, so the mark goes. */
+void cluster_note_saved(struct cluster_member *m)
+{
+    uint64_t term = 0;
+    struct raft_storage *disk = raft_memory_storage_base(m->disk);
+    const uint64_t last = raft_memory_storage_last_index(m->disk);
+    if (m->lost.index > 0 && disk->ops->term(disk, last, &term) == ST_OK &&
+        (term > m->lost.term ||
+         (term == m->lost.term && last >= m->lost.index))) {
+        m->lost = (struct raft_entry_id){0, 0};
+    }
+}
+
 void cluster_snapshot(struct cluster *c, uint64_t id, uint64_t kept)
 {
     struct cluster_member *m = cluster_member(c, id);

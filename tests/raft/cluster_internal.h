@@ -12,6 +12,7 @@ void cluster_queue_clear(struct cluster_queue *q);
 void cluster_start(struct cluster *c, struct cluster_member *m);
 /* Puts what a storage message asks for on the disk. */
 void cluster_save(struct cluster_member *m, const struct raft_message *work);
+void cluster_note_saved(struct cluster_member *m);
 /* The state machine takes a snapshot, unless it is further. */
 void cluster_install(struct cluster *c, struct cluster_member *m,
                      const struct raft_snapshot *s);

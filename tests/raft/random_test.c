@@ -13,7 +13,10 @@
 struct weather {
     uint32_t lose_percent, double_percent, reorder_percent;
     uint32_t cut_permille, crash_permille, change_permille;
+    bool loses; /* logs lose their ends at a crash, and nobody joins or goes */
 };
+
+static uint64_t losses; /* in all walks */
 
 static struct weather random_weather(struct prng *p)
 {
@@ -81,12 +84,29 @@ static void random_cut(struct cluster *c)
     }
 }
 
-static void random_crash(struct cluster *c, uint64_t id)
+/* One at a time: what two of three lose is gone. */
+static void random_loss(struct cluster *c, uint64_t id)
+{
+    const struct raft_memory_storage *disk = c->members[id - 1]->disk;
+    for (uint64_t i = 1; i <= c->count; i++) {
+        if (c->members[i - 1]->lost.index > 0 && i != id) {
+            return;
+        }
+    }
+    const uint64_t last = raft_memory_storage_last_index(disk);
+    losses += cluster_lose_end(c, id, last - prng_below(&c->prng, 12)) ? 1 : 0;
+}
+
+static void random_crash(struct cluster *c, uint64_t id,
+                         const struct weather *w)
 {
     if (is_up(c, id)) {
         const size_t pending = c->members[id - 1]->append_work.count;
         cluster_crash(c, id, (size_t)prng_below(&c->prng, pending + 1));
     } else {
+        if (w->loses && prng_chance(&c->prng, 1, 2)) {
+            random_loss(c, id);
+        }
         cluster_restart(c, id);
     }
 }
@@ -144,7 +164,7 @@ static void random_step(struct cluster *c, const struct weather *w)
 {
     const uint64_t id = random_member(c);
     if (prng_chance(&c->prng, w->crash_permille, 1000)) {
-        random_crash(c, id);
+        random_crash(c, id, w);
     }
     if (prng_chance(&c->prng, w->cut_permille, 1000)) {
         random_cut(c);
@@ -330,9 +350,15 @@ static bool walk(uint64_t seed, unsigned steps)
     struct prng p;
     prng_init(&p, seed);
     const struct raft_config config = random_config(&p);
-    const struct weather weather = random_weather(&p);
-    const size_t count = 1 + (size_t)prng_below(&p, 6);
-    const size_t voters_count = 1 + (size_t)prng_below(&p, count);
+    struct weather weather = random_weather(&p);
+    size_t count = 1 + (size_t)prng_below(&p, 6);
+    size_t voters_count = 1 + (size_t)prng_below(&p, count);
+    if (seed % 3 == 0) {
+        weather.loses = true;
+        weather.crash_permille += 8;
+        weather.change_permille = 0;
+        count = voters_count = 3 + 2 * (size_t)prng_below(&p, 2);
+    }
     walking = seed;
     is_walking = true;
     struct cluster *c = cluster_new(&config, count, voters_count, seed);
@@ -367,8 +393,9 @@ TEST(random, walks_keep_every_safety_property_and_recover)
         const uint64_t seed = i % 2 == 0 ? i : test_seed() * 1000003 + i;
         stranded_count += walk(seed, 1500) ? 0 : 1;
     }
-    print_message("# %llu walks, %llu of them stranded\n",
-                  (unsigned long long)count,
-                  (unsigned long long)stranded_count);
+    print_message("# %llu walks, %llu of them stranded, %llu lost ends\n",
+                  (unsigned long long)count, (unsigned long long)stranded_count,
+                  (unsigned long long)losses);
+    EXPECT(losses > 0);
     EXPECT(stranded_count <= count / 20);
 }
