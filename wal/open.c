@@ -203,14 +203,19 @@ open_old(struct wal *w, const struct directory *d, const struct found *last,
 
 /* --- a new one --- */
 
-static enum status open_new(struct wal *w, const struct directory *d,
-                            struct wal_recovery *ret_recovery,
-                            struct fault *reterr)
+/* Begins the log that *w describes in a segment above all that are there; what
+ * is there goes. */
+static enum status begin(struct wal *w, const struct directory *d,
+                         uint32_t flags, struct fault *reterr)
 {
-    w->cluster_id = w->options.cluster_id;
-    w->member_id = w->options.member_id;
+    uint32_t above_id = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->found[i].kind != FOUND_SPARE) {
+            above_id = d->found[i].id;
+        }
+    }
     w->opening = 1;
-    take_spares(w, d, 0);
+    take_spares(w, d, above_id);
     enum status st = remove_making(w, d, reterr);
     if (st == ST_OK) {
         st = clean_spares(w, d, reterr);
@@ -219,14 +224,21 @@ static enum status open_new(struct wal *w, const struct directory *d,
         st = wal_make_spares(w, 1, reterr);
     }
     if (st == ST_OK) {
-        st = wal_roll(w, 0, reterr);
+        st = wal_roll(w, flags, reterr);
     }
     if (st == ST_OK) {
         st = write_opening(w, reterr);
     }
-    if (st == ST_OK) {
-        st = retire_rest(w, d, reterr);
-    }
+    return st == ST_OK ? retire_rest(w, d, reterr) : st;
+}
+
+static enum status open_new(struct wal *w, const struct directory *d,
+                            struct wal_recovery *ret_recovery,
+                            struct fault *reterr)
+{
+    w->cluster_id = w->options.cluster_id;
+    w->member_id = w->options.member_id;
+    const enum status st = begin(w, d, 0, reterr);
     ret_recovery->cluster_id = w->cluster_id;
     ret_recovery->member_id = w->member_id;
     return st;
@@ -255,6 +267,23 @@ open_what_is_there(struct wal *w, const struct directory *d,
     return open_old(w, d, last, entry, arg, ret_recovery, reterr);
 }
 
+/* Hands the log over, or closes it. */
+static enum status finish(struct wal *w, enum status st, struct wal **ret,
+                          struct fault *reterr)
+{
+    if (st == ST_OK) { /* a full disk fails nothing yet */
+        st = wal_make_spares(w, 1, reterr);
+        st = st == ST_NO_SPACE ? ST_OK : st;
+    }
+    if (st != ST_OK) {
+        wal_close(w);
+        return st;
+    }
+    wal_publish_room(w);
+    *ret = w;
+    return ST_OK;
+}
+
 enum status wal_open(struct disk *disk, const struct wal_options *options,
                      void (*entry)(void *arg, const struct raft_entry *e),
                      void *arg, struct wal_recovery *ret_recovery,
@@ -269,15 +298,27 @@ enum status wal_open(struct disk *disk, const struct wal_options *options,
         st = open_what_is_there(w, &d, entry, arg, ret_recovery, reterr);
         directory_fini(&d);
     }
-    if (st == ST_OK) { /* a full disk fails nothing yet */
-        st = wal_make_spares(w, 1, reterr);
-        st = st == ST_NO_SPACE ? ST_OK : st;
+    return finish(w, st, ret, reterr);
+}
+
+enum status wal_mend(struct disk *disk, const struct wal_options *options,
+                     const struct wal_recovery *found, uint64_t index,
+                     uint64_t term, struct wal **ret, struct fault *reterr)
+{
+    must(found->end_is_known && found->damaged_text[0] != '\0');
+    struct wal *w = wal_new(disk, options);
+    struct directory d = {0};
+    *ret = NULL;
+    w->cluster_id = found->cluster_id;
+    w->member_id = found->member_id;
+    w->hard_state = found->hard_state;
+    w->hard_state.commit = index;
+    w->start_index = w->last_index = index;
+    w->start_term = w->last_term = term;
+    enum status st = directory_read(disk, &d, reterr);
+    if (st == ST_OK) {
+        st = begin(w, &d, RECORD_RESET, reterr);
+        directory_fini(&d);
     }
-    if (st != ST_OK) {
-        wal_close(w);
-        return st;
-    }
-    wal_publish_room(w);
-    *ret = w;
-    return ST_OK;
+    return finish(w, st, ret, reterr);
 }

@@ -25,6 +25,7 @@ struct reading {
     bool damaged;
     struct scan_bad bad;
     char what[CORRUPT_TEXT_SIZE];
+    struct raft_hard_state end_state; /* when the log's end is known */
 };
 
 enum status replay_corrupt(struct fault *reterr, uint32_t segment,
@@ -37,6 +38,17 @@ enum status replay_corrupt(struct fault *reterr, uint32_t segment,
         "(remove it, empty its data directory, add it again), or restore a "
         "snapshot if there are none",
         segment, (uintmax_t)offset, what);
+}
+
+/* The same of this log, and for whoever can mend it. */
+static enum status is_corrupt(struct reading *r, uint32_t segment,
+                              uint64_t offset, const char *what,
+                              struct fault *reterr)
+{
+    (void)snprintf(r->recovery->damaged_text, sizeof r->recovery->damaged_text,
+                   "segment %08x at offset %ju, %s", segment, (uintmax_t)offset,
+                   what);
+    return replay_corrupt(reterr, segment, offset, what);
 }
 
 static void describe(char ret[CORRUPT_TEXT_SIZE], const struct scan_bad *bad,
@@ -118,6 +130,45 @@ static enum status judge_end(struct reading *r, struct scan *s,
     return ST_OK;
 }
 
+static void tell_end(struct reading *r, const struct raft_hard_state *state,
+                     uint64_t index, uint64_t term)
+{
+    r->end_state = *state;
+    r->recovery->end_is_known = true;
+    r->recovery->end_index = index;
+    r->recovery->end_term = term;
+}
+
+/* The newest segment is damaged in the middle: records behind the damage tell
+ * how the log ended, and so does the damaged one itself when only its data is
+ * gone.  Of a damaged last record's head nothing is known: it may have been a
+ * vote. */
+static enum status find_end_behind(struct reading *r, struct scan *s,
+                                   enum scan_found found,
+                                   const struct scan_bad *first,
+                                   struct fault *reterr)
+{
+    struct scan_bad bad = *first;
+    bool resumed = true;
+    while (resumed && found != SCAN_TOO_NEW) {
+        enum status st = scan_resume(s, &resumed, reterr);
+        found = resumed ? SCAN_RECORD : found;
+        while (st == ST_OK && found == SCAN_RECORD) {
+            st = scan_record(s, &found, &bad, reterr);
+        }
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    if (found == SCAN_DAMAGED && bad.identified) {
+        tell_end(r, &bad.hard_state, bad.last_index, bad.last_term);
+    } else if (found == SCAN_FULL || found == SCAN_NOTHING ||
+               found == SCAN_TORN) {
+        tell_end(r, &s->head.hard_state, s->last_index, s->last_term);
+    }
+    return ST_OK;
+}
+
 static enum status find_end(struct reading *r, const struct found *last,
                             struct fault *reterr)
 {
@@ -149,6 +200,9 @@ static enum status find_end(struct reading *r, const struct found *last,
         r->replay.synced = synced < s.next ? (uint32_t)synced : 0;
         r->start_index = s.head.start_index;
     }
+    if (st == ST_OK && r->damaged) {
+        st = find_end_behind(r, &s, found, &bad, reterr);
+    }
     close_scan(&s);
     return st;
 }
@@ -175,22 +229,24 @@ static enum status find_run(struct reading *r, const struct found *last,
         const struct found *before = directory_find(r->d, id);
         r->recovery->damaged_index = r->start_index + 1;
         if (before == NULL || id >= f->id) {
-            return replay_corrupt(reterr, id, 0,
-                                  "the file is missing, and entries that are "
-                                  "still needed with it");
+            return is_corrupt(r, id, 0,
+                              "the file is missing, and entries that are "
+                              "still needed with it",
+                              reterr);
         }
         if (before->kind != FOUND_LIVE) {
-            return replay_corrupt(
-                reterr, id, 0,
-                before->why != NULL ? before->why : "its contents are gone");
+            return is_corrupt(r, id, 0,
+                              before->why != NULL ? before->why
+                                                  : "its contents are gone",
+                              reterr);
         }
         r->recovery->damaged_index = 0;
         prepend(&r->replay, before);
         f = before;
     }
     if (f->head.last_index > r->start_index) {
-        return replay_corrupt(reterr, f->id, 0,
-                              "the log was started again behind its start");
+        return is_corrupt(r, f->id, 0,
+                          "the log was started again behind its start", reterr);
     }
     return ST_OK;
 }
@@ -256,8 +312,8 @@ static enum status read_segment(struct reading *r, size_t place, uint32_t end,
         describe(what, &bad, "is damaged, below a synced point");
         r->recovery->damaged_index = bad.index;
         r->recovery->damaged_term = bad.term;
-        st = replay_corrupt(reterr, segment->id,
-                            (uint64_t)bad.sector * SECTOR_SIZE, what);
+        st = is_corrupt(r, segment->id, (uint64_t)bad.sector * SECTOR_SIZE,
+                        what, reterr);
     }
     close_scan(&s);
     return st;
@@ -317,6 +373,10 @@ enum status replay_log(struct disk *disk, const struct directory *d,
     enum status st = find_end(&r, last, reterr);
     if (st == ST_OK) {
         tell_state(&r.replay, ret_recovery);
+        if (!r.damaged) {
+            tell_end(&r, &r.replay.head.hard_state, r.replay.last_index,
+                     r.replay.last_term);
+        }
         st = find_run(&r, last, reterr);
     }
     if (st == ST_OK) {
@@ -325,8 +385,11 @@ enum status replay_log(struct disk *disk, const struct directory *d,
     if (st == ST_OK && r.damaged) {
         ret_recovery->damaged_index = r.bad.index;
         ret_recovery->damaged_term = r.bad.term;
-        st = replay_corrupt(reterr, last->id,
-                            (uint64_t)r.bad.sector * SECTOR_SIZE, r.what);
+        st = is_corrupt(&r, last->id, (uint64_t)r.bad.sector * SECTOR_SIZE,
+                        r.what, reterr);
+    }
+    if (st == ST_CORRUPT && ret_recovery->end_is_known) {
+        ret_recovery->hard_state = r.end_state;
     }
     if (st != ST_OK) {
         replay_fini(&r.replay);

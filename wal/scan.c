@@ -196,6 +196,21 @@ static enum scan_found read_head(const struct scan *s, const uint8_t *sector,
                                                           : SCAN_RECORD;
 }
 
+static void identify(const struct scan *s, const struct record_head *h,
+                     struct scan_bad *bad)
+{
+    bad->identified = true;
+    bad->hard_state = h->hard_state;
+    bad->last_index = h->last_index;
+    bad->last_term = h->last_term;
+    if (h->entries > 0) {
+        const struct identifier id =
+            record_identifier(h, meta_of(s, h), h->entries - 1);
+        bad->last_index = id.index;
+        bad->last_term = id.term;
+    }
+}
+
 /* Judges the record that the sectors are collected of. */
 static enum scan_found judge_record(const struct scan *s,
                                     const struct record_head *h,
@@ -215,6 +230,7 @@ static enum scan_found judge_record(const struct scan *s,
     if (!record_meta_is_right(h, meta_of(s, h))) {
         return SCAN_DAMAGED;
     }
+    identify(s, h, ret_bad);
     if (first != 0) {
         name_entry(s, h,
                    (uint64_t)(first - s->next - meta_sectors) * SECTOR_ROOM,
@@ -276,6 +292,34 @@ struct identifier scan_entry(const struct scan *s, uint32_t i, uint64_t *at,
     *ret_data = (struct bytes){s->data.data + *at, id.size};
     *at += id.size;
     return id;
+}
+
+enum status scan_resume(struct scan *s, bool *ret_found, struct fault *reterr)
+{
+    *ret_found = false;
+    for (uint32_t n = s->next + 1; n < s->sectors; n++) {
+        uint8_t *sector;
+        struct sector_verdict v;
+        struct record_head h;
+        const enum status st = scan_sector(s, n, &sector, &v, reterr);
+        if (st != ST_OK) {
+            return st;
+        }
+        if (v.state == SECTOR_GOOD && v.head && v.opening >= s->opening &&
+            record_head_read(
+                (struct bytes){sector + SECTOR_ROOM_OFFSET, SECTOR_ROOM},
+                s->sectors - n, &h) == RECORD_OK &&
+            h.type == RECORD_BATCH) {
+            s->next = n;
+            s->chain = h.chain;
+            s->last_index = h.last_index;
+            s->last_term = h.last_term;
+            s->head.start_index = h.start_index;
+            *ret_found = true;
+            return ST_OK;
+        }
+    }
+    return ST_OK;
 }
 
 enum status scan_rest(struct scan *s, struct scan_rest *ret,

@@ -45,6 +45,10 @@ enum scan_found {
 struct scan_bad {
     uint32_t sector;
     uint64_t index, term;
+    /* Head and identifiers are right, only data is not: */
+    bool identified;
+    struct raft_hard_state hard_state;
+    uint64_t last_index, last_term; /* of the log after this record */
 };
 /* The next record; bad is set with SCAN_TORN and SCAN_DAMAGED.
  *   ST_IO  the file cannot be read                                           */
@@ -56,6 +60,11 @@ enum status scan_record(struct scan *s, enum scan_found *ret_found,
  * Call in order from 0, with *at = 0 at first. */
 struct identifier scan_entry(const struct scan *s, uint32_t i, uint64_t *at,
                              struct bytes *ret_data);
+
+/* Behind damage: to the next place where a record may begin, of the last good
+ * one's life or a later.  False: there is none. */
+enum status scan_resume(struct scan *s, bool *ret_found,
+                        struct fault *reterr) MUST_USE;
 
 struct scan_rest {
     uint32_t vouched_by;  /* 0, or a later record that says this point was

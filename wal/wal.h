@@ -17,7 +17,8 @@
  *      later record vouches for: every sector vouches for itself. The limit: a
  *      whole sector of the last batch that reads as never written.
  *  W4  A damaged entry below that point is reported with its index and term,
- *      from the identifiers, so that it can be fetched from a peer.
+ *      from the identifiers, so that it can be fetched from a peer; and, if
+ *      what follows can be read, where the log ended and its hard state.
  *  W5  A failed write or sync is final: every later call fails with ST_IO.
  *
  * Threads: one at a time; the host's WAL thread, or its loop when nothing else
@@ -60,6 +61,13 @@ struct wal_recovery {
                                synced point; it and what follows was not
                                handed over */
     uint64_t damaged_term;  /* 0: its identifier is damaged too */
+    char damaged_text[256]; /* where, and what */
+    /* With ST_CORRUPT: what the log says behind the damage, or at it, tells how
+     * it ended.  Then hard_state is the newest (but for commit, which is what
+     * it says), and the last entry had this index and term; wal_mend() can go
+     * on, and who has peers can get back what is lost in between. */
+    bool end_is_known;
+    uint64_t end_index, end_term;
 };
 
 /* Opens the log in the directory, or makes a new one when the directory is
@@ -72,6 +80,17 @@ enum status wal_open(struct disk *disk, const struct wal_options *options,
                      void (*entry)(void *arg, const struct raft_entry *e),
                      void *arg, struct wal_recovery *ret_recovery,
                      struct wal **ret, struct fault *reterr) MUST_USE;
+/* Gives up a log that wal_open() found damaged, and whose end is known: what
+ * was found (as wal_open() left it) says whose it is and the hard state, and
+ * the new log begins behind (index, term), all of it committed.  The caller has
+ * made sure that what is lost will not be missed, and appends what wal_open()
+ * handed over and shall stay.  Durable when it returns; a crash before leaves
+ * the damaged log.  Takes the disk over, also when it fails.
+ *   ST_NO_SPACE, ST_IO, ST_INVALID                                           */
+enum status wal_mend(struct disk *disk, const struct wal_options *options,
+                     const struct wal_recovery *found, uint64_t index,
+                     uint64_t term, struct wal **ret,
+                     struct fault *reterr) MUST_USE;
 /* Closes without syncing; NULL is fine. */
 void wal_close(struct wal *w);
 

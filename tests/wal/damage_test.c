@@ -372,3 +372,143 @@ TEST(damage, misdirected_writes_serve_nothing_wrong)
         disk_sim_free(sim);
     }
 }
+
+/* --- mending --- */
+
+/* Opens the damaged log and mends it behind `index`, then appends what was
+ * handed over behind that. */
+static enum status mend(struct disk_sim *sim, const struct wal_options *o,
+                        uint64_t index, uint64_t term, struct wal **ret)
+{
+    struct rig_recovery r;
+    struct fault f = {{0}};
+    struct disk *disk = NULL;
+    EXPECT_INT(rig_open_sim(sim, o, &r, ret, &f), ST_CORRUPT);
+    EXPECT(r.wal.end_is_known);
+    EXPECT_INT(disk_sim_open(sim, &disk, &f), ST_OK);
+    enum status st = wal_mend(disk, o, &r.wal, index, term, ret, &f);
+    for (size_t i = 0; i < r.log.count && st == ST_OK; i++) {
+        const struct rig_entry *e = &r.log.entries[i];
+        if (e->index > index && e->index < r.wal.damaged_index) {
+            st = rig_append(
+                *ret, (struct rig_batch){e->index, e->term, 1, e->size, NULL},
+                &f);
+        }
+    }
+    rig_recovery_fini(&r);
+    return st;
+}
+
+/* Danger: the mended log forgets a vote, keeps a damaged entry, or cannot be
+ * opened again.  It goes on behind the last good entry, in its term. */
+TEST(damage, a_mended_log_goes_on_before_the_damage)
+{
+    const struct wal_options o = rig_options(8192);
+    struct rig_log log = {0};
+    struct disk_sim *sim = make_log(&log, 20, &o); /* several segments */
+    const struct raft_hard_state hs = {.term = 77, .vote = 5, .commit = 18};
+    struct wal *w = rig_open_well(sim, &o);
+    rig_write(w, &log, (struct rig_batch){21, 77, 1, 300, &hs});
+    wal_close(w);
+    disk_sim_flip(sim, "00000002.wal", 9 * SECTOR + 100, 0x10);
+    EXPECT_INT(mend(sim, &o, 3, 13, &w), ST_OK);
+    struct fault f;
+    EXPECT_INT(wal_sync(w, &f), ST_OK);
+    wal_close(w);
+    struct rig_recovery r;
+    EXPECT_INT(rig_open_sim(sim, &o, &r, &w, &f), ST_OK);
+    EXPECT(!r.garbage);
+    EXPECT_INT(r.wal.start_index, 3);
+    EXPECT_INT(r.wal.start_term, 13);
+    EXPECT_INT(r.wal.hard_state.term, 77);
+    EXPECT_INT(r.wal.hard_state.vote, 5);
+    EXPECT_INT(r.wal.hard_state.commit, 3);
+    EXPECT(r.wal.last_index > 3 && r.wal.last_index < 20);
+    for (size_t i = 0; i < r.log.count; i++) {
+        EXPECT_INT(r.log.entries[i].index, 4 + i);
+        EXPECT_INT(r.log.entries[i].term, 14 + i);
+    }
+    rig_recovery_fini(&r);
+    wal_close(w);
+    rig_log_fini(&log);
+    disk_sim_free(sim);
+}
+
+/* Danger: power is lost while mending, and neither the damaged log nor the new
+ * one can be read.  After each change to the disk: it is found damaged with the
+ * same end, or it is the new one. */
+TEST(damage, a_crash_while_mending_leaves_the_old_log_or_the_new)
+{
+    const struct wal_options o = rig_options(8192);
+    uint64_t old = 0;
+    uint64_t mended = 0;
+    for (uint64_t n = 0; n < 120; n++) {
+        struct rig_log log = {0};
+        struct disk_sim *sim = make_log(&log, 12, &o);
+        struct wal *w = NULL;
+        struct rig_recovery r;
+        struct fault f;
+        disk_sim_flip(sim, "00000001.wal", 7 * SECTOR + 100, 0x10);
+        disk_sim_plan(sim, (struct disk_sim_fault){.on = DISK_SIM_CHANGES,
+                                                   .after = n / 8,
+                                                   .what = DISK_SIM_CUT});
+        (void)!mend(sim, &o, 2, 12, &w); /* it may be cut short */
+        wal_close(w);
+        struct disk_sim *after = disk_sim_clone(sim, test_seed() + n);
+        disk_sim_crash(after);
+        const enum status st = rig_open_sim(after, &o, &r, &w, &f);
+        if (st == ST_CORRUPT) {
+            old++;
+            EXPECT(r.wal.end_is_known);
+            EXPECT_INT(r.wal.end_index, 12);
+        } else {
+            mended++;
+            EXPECT_INT(st, ST_OK);
+            EXPECT_INT(r.wal.start_index, 2);
+            EXPECT_INT(r.wal.hard_state.term, 0);
+        }
+        rig_recovery_fini(&r);
+        wal_close(w);
+        rig_log_fini(&log);
+        disk_sim_free(after);
+        disk_sim_free(sim);
+    }
+    EXPECT(old > 0 && mended > 0);
+}
+
+/* Danger: who it voted for is guessed.  A damaged head of the last record may
+ * have been a vote: the end is not known. */
+TEST(damage, of_the_last_head_leaves_the_end_unknown)
+{
+    const struct wal_options o = rig_options(8192);
+    struct rig_log log = {0};
+    struct disk_sim *sim = make_log(&log, 5, &o);
+    disk_sim_flip(sim, "00000001.wal", 10 * SECTOR + 30, 0x01);
+    struct rig_recovery r;
+    struct wal *w = NULL;
+    struct fault f;
+    EXPECT_INT(rig_open_sim(sim, &o, &r, &w, &f), ST_CORRUPT);
+    EXPECT(!r.wal.end_is_known);
+    rig_recovery_fini(&r);
+    rig_log_fini(&log);
+    disk_sim_free(sim);
+}
+
+/* Its data alone is damaged: head and identifiers tell. */
+TEST(damage, of_the_last_data_leaves_the_end_known)
+{
+    const struct wal_options o = rig_options(8192);
+    struct rig_log log = {0};
+    struct disk_sim *sim = make_log(&log, 5, &o);
+    disk_sim_flip(sim, "00000001.wal", 11 * SECTOR + 300, 0x01);
+    struct rig_recovery r;
+    struct wal *w = NULL;
+    struct fault f;
+    EXPECT_INT(rig_open_sim(sim, &o, &r, &w, &f), ST_CORRUPT);
+    EXPECT(r.wal.end_is_known);
+    EXPECT_INT(r.wal.end_index, 5);
+    EXPECT_INT(r.wal.end_term, 15);
+    rig_recovery_fini(&r);
+    rig_log_fini(&log);
+    disk_sim_free(sim);
+}

@@ -54,7 +54,7 @@ static struct rig_log make_log(struct image *image,
 }
 
 struct counts {
-    uint64_t opened, refused, unchanged;
+    uint64_t opened, refused, end_known, unchanged;
 };
 
 static void try_change(const struct image *image,
@@ -84,6 +84,17 @@ static void try_change(const struct image *image,
             EXPECT_INT(r.log.entries[i].index, log->entries[i].index);
             EXPECT_INT(r.log.entries[i].term, log->entries[i].term);
         }
+        /* Where the log ended, and whom it voted for, is told rightly or not
+         * at all. */
+        if (r.wal.end_is_known) {
+            counts->end_known++;
+            EXPECT(r.wal.damaged_text[0] != '\0');
+            EXPECT_INT(r.wal.end_index, rig_log_last(log));
+            EXPECT_INT(r.wal.end_term, rig_log_term(log, rig_log_last(log)));
+            EXPECT_INT(r.wal.hard_state.term, log->hard_state.term);
+            EXPECT_INT(r.wal.hard_state.vote, log->hard_state.vote);
+            EXPECT_INT(r.wal.hard_state.commit, log->hard_state.commit);
+        }
     }
     rig_recovery_fini(&r);
 }
@@ -112,9 +123,11 @@ TEST(mutation, no_changed_byte_is_served_or_loses_what_was_synced)
         }
         image.bytes[i] = was;
     }
-    print_message("# %ju refused, %ju mended or unused, %ju no change\n",
-                  (uintmax_t)counts.refused, (uintmax_t)counts.opened,
-                  (uintmax_t)counts.unchanged);
+    print_message("# %ju refused, %ju of them with a known end, %ju mended or "
+                  "unused, %ju no change\n",
+                  (uintmax_t)counts.refused, (uintmax_t)counts.end_known,
+                  (uintmax_t)counts.opened, (uintmax_t)counts.unchanged);
+    EXPECT(counts.end_known > counts.refused * 9 / 10);
     free(image.bytes);
     rig_log_fini(&log);
 }
