@@ -18,6 +18,7 @@
 #include "base/must.h"
 #include "node/data_dir.h"
 #include "node/identity.h"
+#include "node/mend.h"
 #include "node/node_internal.h"
 #include "node/upkeep.h"
 #include "wal/wal.h"
@@ -80,6 +81,22 @@ static struct replica_clock clock_now(void)
 
 /* --- the loop's part --- */
 
+/* All that the log had lost is durable again. */
+static void end_mending(struct node *n)
+{
+    struct fault fault;
+    if (!n->mending || replica_has_lost(n->replica)) {
+        return;
+    }
+    const enum status st = data_dir_end_mending(&n->dir, &fault);
+    if (st != ST_OK) {
+        node_fail(n, st, &fault);
+        return;
+    }
+    n->mending = false;
+    log_info("all entries that the log had lost are back");
+}
+
 static bool turn(void *arg)
 {
     struct node *n = arg;
@@ -100,6 +117,7 @@ static bool turn(void *arg)
     node_links_turn(n);
     more |= upkeep_turn(n->upkeep);
     more |= node_save(n);
+    end_mending(n);
     if (n->broken) {
         return false;
     }
@@ -194,6 +212,46 @@ static void note_name(void *arg, const char *name)
     *(bool *)arg = true;
 }
 
+/* What was promised is noted before the log changes. */
+static enum status mend(struct node *n, const struct wal_options *wo,
+                        struct wal_recovery *recovery, struct fault *reterr)
+{
+    struct disk *disk;
+    enum status st = data_dir_set_mending(&n->dir, recovery->end_index,
+                                          recovery->end_term, reterr);
+    if (st == ST_OK) {
+        st = disk_open(n->dir.wal, &disk, reterr);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    const uint64_t end = recovery->end_index;
+    st = mend_log(disk, wo, n->replica, recovery, &n->wal, reterr);
+    if (st == ST_OK) {
+        log_warn("the log is damaged: %s. It goes on behind entry %llu; those "
+                 "up to entry %llu are fetched from the other members again",
+                 recovery->damaged_text,
+                 (unsigned long long)recovery->last_index,
+                 (unsigned long long)end);
+    }
+    return st;
+}
+
+static enum status take_up_mending(struct node *n, struct fault *reterr)
+{
+    uint64_t index, term;
+    const enum status st = data_dir_mending(&n->dir, &index, &term, reterr);
+    if (st == ST_OK) {
+        n->mending = true;
+        replica_set_lost(n->replica, index, term);
+        log_warn("this member lost log entries up to %llu of term %llu: until "
+                 "it has them again it does not lead, and votes only for who "
+                 "has them",
+                 (unsigned long long)index, (unsigned long long)term);
+    }
+    return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
 static enum status open_log(struct node *n, const struct node_options *o,
                             const struct identity *id, struct disk *disk,
                             struct fault *reterr)
@@ -229,13 +287,20 @@ static enum status open_log(struct node *n, const struct node_options *o,
     struct wal_recovery recovery;
     enum status st = wal_open(disk, &wo, replica_recover_entry, n->replica,
                               &recovery, &n->wal, reterr);
+    if (st == ST_CORRUPT && recovery.end_is_known &&
+        !replica_is_alone(n->replica)) {
+        st = mend(n, &wo, &recovery, reterr);
+    }
     if (st != ST_OK) {
         return st;
     }
     if (recovery.torn) {
         log_warn("the log's unsynced end was cut: %s", recovery.torn_text);
     }
-    st = node_finish_install(n, reterr);
+    st = take_up_mending(n, reterr);
+    if (st == ST_OK) {
+        st = node_finish_install(n, reterr);
+    }
     return st == ST_OK ? replica_begin(n->replica, &recovery, reterr) : st;
 }
 

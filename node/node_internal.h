@@ -62,6 +62,7 @@ struct node {
     void (*failed)(void *arg, enum status why, const struct fault *fault);
     void *arg;
     bool was_ready;
+    bool mending; /* the data directory says that the log lost entries */
     bool broken;
 };
 

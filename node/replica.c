@@ -72,6 +72,7 @@ enum status replica_begin(struct replica *r,
     if (st != ST_OK) {
         return st;
     }
+    replica_note_regained(r);
     r->trimmed_index = recovery->start_index;
     const struct raft_config config = {
         .id = r->options.member_id,
@@ -79,6 +80,8 @@ enum status replica_begin(struct replica *r,
         .heartbeat_ticks = r->options.heartbeat_ticks,
         .storage = &r->storage,
         .applied = store_applied_index(r->store),
+        .lost_index = r->lost_index,
+        .lost_term = r->lost_term,
         .max_size_per_message = MESSAGE_BYTES_MAX,
         .max_committed_size_per_ready = COMMITTED_BYTES_MAX,
         .max_uncommitted_entries_size = UNCOMMITTED_BYTES_MAX,
@@ -202,6 +205,7 @@ enum status replica_saved(struct replica *r, struct raft_message *done,
     st = raft_memory_storage_append(r->log, done->entries.list,
                                     done->entries.count);
     must(st == ST_OK); /* raft hands out consecutive entries */
+    replica_note_regained(r);
     st = deliver_responses(r, done, reterr);
     raft_message_fini(done);
     return st;

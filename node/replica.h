@@ -70,6 +70,18 @@ void replica_recover_entry(void *r, const struct raft_entry *e);
 /* The log found belongs to before the state in the store: an installation was
  * interrupted. Forgets what was found; the log starts at (index, term). */
 void replica_recover_at(struct replica *r, uint64_t index, uint64_t term);
+/* The log is damaged from entry `damaged` on: forgets what was found of it, and
+ * what the store has.  The rest follows on what the store has, which is entry
+ * *ret_index of term *ret_term. */
+void replica_recover_until(struct replica *r, uint64_t damaged,
+                           uint64_t *ret_index, uint64_t *ret_term);
+/* What was found and not forgotten; borrowed until replica_begin(). */
+const struct raft_entry *replica_recovered(const struct replica *r,
+                                           size_t *ret_count);
+/* The log once ended with this entry, and lost its end (node/mend.h). */
+void replica_set_lost(struct replica *r, uint64_t index, uint64_t term);
+/* The only member there is: nobody has what it loses. */
+bool replica_is_alone(const struct replica *r);
 /* Then this, once.
  *   ST_CORRUPT  log and store contradict each other                          */
 enum status replica_begin(struct replica *r,
@@ -135,6 +147,8 @@ bool replica_is_ready(const struct replica *r);
 bool replica_leads(const struct replica *r);
 /* Its consensus, to look at. */
 const struct raft *replica_raft(const struct replica *r);
+/* Entries that were promised are not durable here again. */
+bool replica_has_lost(const struct replica *r);
 /* How many calls wait. */
 size_t replica_calls(const struct replica *r);
 

@@ -40,6 +40,7 @@ struct replica {
     struct raft_entries recovered;
     size_t recovered_first;             /* those before it were dropped */
     uint64_t before_index, before_term; /* the entry before the first */
+    uint64_t lost_index, lost_term; /* 0: all that was promised is durable */
 
     uint64_t trimmed_index;
     uint64_t log_pin;              /* 0: none */
@@ -64,6 +65,8 @@ extern const struct raft_storage_ops replica_log_ops;
 uint64_t replica_entries_kept(const struct replica *r);
 /* Forgets what no follower is kept for. */
 void replica_compact_log(struct replica *r);
+/* After something became durable in it. */
+void replica_note_regained(struct replica *r);
 enum status replica_fill_log(struct replica *r,
                              const struct wal_recovery *recovery,
                              struct fault *reterr) MUST_USE;

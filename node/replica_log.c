@@ -54,6 +54,71 @@ void replica_recover_at(struct replica *r, uint64_t index, uint64_t term)
     r->before_term = term;
 }
 
+void replica_recover_until(struct replica *r, uint64_t damaged,
+                           uint64_t *ret_index, uint64_t *ret_term)
+{
+    must(r->raft == NULL);
+    struct raft_entries *list = &r->recovered;
+    const uint64_t applied = store_applied_index(r->store);
+    while (list->count > r->recovered_first &&
+           list->list[list->count - 1].index >= damaged) {
+        payload_drop(list->list[--list->count].payload);
+    }
+    while (r->recovered_first < list->count &&
+           list->list[r->recovered_first].index <= applied) {
+        drop_first(r);
+    }
+    if (r->recovered_first == list->count ||
+        list->list[r->recovered_first].index != applied + 1) {
+        replica_recover_at(r, applied, store_applied_term(r->store));
+    }
+    r->before_index = applied;
+    r->before_term = store_applied_term(r->store);
+    *ret_index = r->before_index;
+    *ret_term = r->before_term;
+}
+
+const struct raft_entry *replica_recovered(const struct replica *r,
+                                           size_t *ret_count)
+{
+    *ret_count = r->recovered.count - r->recovered_first;
+    return *ret_count > 0 ? r->recovered.list + r->recovered_first : NULL;
+}
+
+void replica_set_lost(struct replica *r, uint64_t index, uint64_t term)
+{
+    must(r->raft == NULL);
+    r->lost_index = index;
+    r->lost_term = term;
+}
+
+bool replica_has_lost(const struct replica *r)
+{
+    return r->lost_index > 0;
+}
+
+/* As raft/lost.c compares; what is in `log` is durable. */
+void replica_note_regained(struct replica *r)
+{
+    struct raft_storage *s = raft_memory_storage_base(r->log);
+    const uint64_t last = s->ops->last_index(s);
+    uint64_t last_term = 0;
+    if (r->lost_index == 0 || s->ops->term(s, last, &last_term) != ST_OK) {
+        return;
+    }
+    if (last_term > r->lost_term ||
+        (last_term == r->lost_term && last >= r->lost_index)) {
+        r->lost_index = r->lost_term = 0;
+    }
+}
+
+bool replica_is_alone(const struct replica *r)
+{
+    const struct raft_conf_state *conf = &r->options.first_conf;
+    return conf->voters_count == 1 && conf->learners_count == 0 &&
+           conf->voters[0] == r->options.member_id;
+}
+
 /* The log must reach at least as far as the store, with the same entry there:
  * the store only ever holds what was durable in the log first. */
 static enum status check_against_store(const struct replica *r,

@@ -29,6 +29,7 @@ struct member {
     uint64_t id;
     char directory[300];
     struct disk_sim *disk_sim;
+    uint64_t lost_index, lost_term; /* as node/data_dir.h keeps them */
     bool up, paused;
     uint64_t life;
     int64_t clock_offset_ns;
@@ -124,6 +125,14 @@ void member_receive(struct member *m, struct raft_message *take,
  * when that cannot be done now. */
 bool member_export(struct member *m, struct raft_message *message,
                    struct buf *to);
+
+struct wal_options member_wal_options(const struct member *m);
+
+/* damage.c: a bit of a log flips while its member is down, or not. */
+void member_damage(struct member *m);
+enum status member_mend(struct member *m, struct wal_recovery *recovery,
+                        struct fault *reterr) MUST_USE;
+void member_note_regained(struct member *m);
 
 /* network.c */
 void network_free(struct event *e); /* one that never arrived */

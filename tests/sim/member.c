@@ -92,6 +92,16 @@ static struct store_options store_options_of(void)
     return so;
 }
 
+struct wal_options member_wal_options(const struct member *m)
+{
+    struct wal_options wo;
+    wal_options_default(&wo);
+    wo.cluster_id = 1;
+    wo.member_id = m->id;
+    wo.segment_size = 64 * 1024;
+    return wo;
+}
+
 static enum status open_member(struct member *m, struct fault *reterr)
 {
     const struct store_options so = store_options_of();
@@ -123,17 +133,17 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .host = m,
     };
     m->replica = replica_new(&ro, m->store);
-    struct wal_options wo;
-    wal_options_default(&wo);
-    wo.cluster_id = 1;
-    wo.member_id = m->id;
-    wo.segment_size = 64 * 1024;
+    const struct wal_options wo = member_wal_options(m);
     struct disk *disk;
     st = disk_sim_open(m->disk_sim, &disk, reterr);
     must(st == ST_OK);
     struct wal_recovery recovery;
     st = wal_open(disk, &wo, replica_recover_entry, m->replica, &recovery,
                   &m->wal, reterr);
+    if (st == ST_CORRUPT && recovery.end_is_known) {
+        st = member_mend(m, &recovery, reterr);
+    }
+    replica_set_lost(m->replica, m->lost_index, m->lost_term);
     return st == ST_OK ? replica_begin(m->replica, &recovery, reterr) : st;
 }
 
@@ -409,6 +419,7 @@ void member_turn(struct member *m)
         }
     }
     safety_check(m);
+    member_note_regained(m);
     begin_save(m);
     begin_flush(m);
 }

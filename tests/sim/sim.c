@@ -49,8 +49,10 @@ void sim_fail(struct sim *s, const char *format, ...)
 static void restart(struct sim *s, struct event *e)
 {
     struct member *m = container_of(e, struct member, restart);
-    (void)s;
     if (!m->up) {
+        if (prng_chance(&s->prng, 1, 4)) {
+            member_damage(m);
+        }
         member_start(m);
     }
 }

@@ -29,6 +29,7 @@ struct sim_report {
     uint64_t unknown; /* writes whose outcome nobody was told */
     uint64_t crashes, partitions, drops, duplicates, leaders, flushes;
     uint64_t snapshots; /* installed */
+    uint64_t damages;   /* logs that lost their ends */
     int64_t virtual_ms;
     char failure[512]; /* empty: all promises held */
 };

@@ -92,6 +92,7 @@ int main(int argc, char **argv)
         sum.leaders += r.leaders;
         sum.flushes += r.flushes;
         sum.snapshots += r.snapshots;
+        sum.damages += r.damages;
         sum.virtual_ms += r.virtual_ms;
         sum.trace_hash ^= r.trace_hash;
     }
@@ -101,15 +102,16 @@ int main(int argc, char **argv)
         "times real time)\n"
         "%llu writes acknowledged, %llu unknown, %llu reads, %llu "
         "leaders, %llu flushes, %llu states sent\n"
-        "%llu crashes, %llu partitions, %llu messages lost; trace "
-        "%016llx\n",
+        "%llu crashes, %llu damaged logs, %llu partitions, %llu messages "
+        "lost; trace %016llx\n",
         (unsigned long long)runs, (unsigned long long)seed,
         (double)sum.virtual_ms / 3.6e6, took,
         (double)sum.virtual_ms / 1000 / took,
         (unsigned long long)sum.acknowledged, (unsigned long long)sum.unknown,
         (unsigned long long)sum.reads, (unsigned long long)sum.leaders,
         (unsigned long long)sum.flushes, (unsigned long long)sum.snapshots,
-        (unsigned long long)sum.crashes, (unsigned long long)sum.partitions,
-        (unsigned long long)sum.drops, (unsigned long long)sum.trace_hash);
+        (unsigned long long)sum.crashes, (unsigned long long)sum.damages,
+        (unsigned long long)sum.partitions, (unsigned long long)sum.drops,
+        (unsigned long long)sum.trace_hash);
     return 0;
 }

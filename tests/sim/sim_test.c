@@ -41,13 +41,14 @@ TEST(sim, the_same_seed_gives_the_same_trace)
  *   1 (3)  a forwarded proposal that a network doubled was applied twice; and a
  *          lost answer to a state left the follower without entries for good
  *   179523456411 (3)  a watch that waited for a later revision was given
- * earlier ones again when its member took another's state */
+ * earlier ones again when its member took another's state
+ *   4003 (3)  the same, of a member that had lost entries that it had shown */
 TEST(sim, seeds_that_failed_once_stay_mended)
 {
     static const struct {
         uint64_t seed;
         uint32_t members;
-    } kept[] = {{3, 1}, {1, 3}, {1, 1}, {179523456411, 3}};
+    } kept[] = {{3, 1}, {1, 3}, {1, 1}, {179523456411, 3}, {4003, 3}};
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
         struct sim_report r;
         run(kept[i].seed, kept[i].members, &r);
