@@ -40,6 +40,8 @@ struct member {
     struct replica *replica;
     struct raft_message saving[64];
     size_t saving_count;
+    bool trims; /* after the save, the log up to: */
+    uint64_t trim_index, trim_term;
     struct store_flush *flushing;
     struct store_import *incoming; /* a state that raft is to accept */
     struct kv_watch watch;
@@ -78,8 +80,16 @@ struct watcher {
     struct changes seen;
 };
 
+struct profile {
+    uint64_t calm_ns;  /* at most, between two troubles */
+    bool slow_disk;    /* saves take up to a second */
+    bool slow_network; /* messages come seconds late */
+    bool lossy_network;
+};
+
 struct sim {
     struct sim_options options;
+    struct profile profile;
     struct sim_report *report;
     struct prng prng;
     char directory[256];

@@ -323,6 +323,9 @@ static void saved(struct sim *s, struct event *e)
     if (st == ST_OK) {
         st = wal_sync(m->wal, &fault);
     }
+    if (st == ST_OK && m->trims) {
+        st = wal_trim(m->wal, m->trim_index, m->trim_term, &fault);
+    }
     bool more = st == ST_OK;
     while (more && st == ST_OK) {
         st = wal_tend(m->wal, UINT64_MAX, &more, &fault);
@@ -360,9 +363,14 @@ static void begin_save(struct member *m)
                      fault.text);
         }
     }
+    m->trims = m->saving_count > 0 && !alone &&
+               replica_trim_point(m->replica, &m->trim_index, &m->trim_term);
     if (m->saving_count > 0) {
-        const int64_t took =
-            100000 + (int64_t)prng_below(&m->sim->prng, 2 * MS);
+        int64_t took = 100000 + (int64_t)prng_below(&m->sim->prng, 2 * MS);
+        if (!m->sim->healed && m->sim->profile.slow_disk &&
+            prng_chance(&m->sim->prng, 1, 20)) {
+            took += (int64_t)prng_below(&m->sim->prng, 1500 * MS);
+        }
         sim_at(m->sim, &m->saved, m->sim->now_ns + took, saved);
     }
 }

@@ -58,6 +58,9 @@ static int64_t delay(struct sim *s)
     if (!s->healed && prng_chance(&s->prng, 1, 50)) {
         ns += (int64_t)prng_below(&s->prng, 300 * MS); /* reorders */
     }
+    if (!s->healed && s->profile.slow_network && prng_chance(&s->prng, 1, 40)) {
+        ns += (int64_t)prng_below(&s->prng, 6000 * MS); /* from another term */
+    }
     return ns;
 }
 
@@ -86,7 +89,8 @@ static void fly(struct sim *s, uint64_t from, struct raft_message *take)
 void network_send(struct sim *s, uint64_t from, struct raft_message *take)
 {
     const bool is_state = take->type == RAFT_MSG_SNAPSHOT;
-    if (!s->healed && !is_state && prng_chance(&s->prng, 1, 40)) {
+    const uint64_t arrive_of = s->profile.lossy_network ? 6 : 40;
+    if (!s->healed && !is_state && prng_chance(&s->prng, 1, arrive_of)) {
         s->report->drops++;
         raft_message_fini(take);
         return;

@@ -70,12 +70,25 @@ static void unpause(struct sim *s, struct event *e)
     }
 }
 
+/* Leaders are where it hurts. */
+static struct member *victim(struct sim *s)
+{
+    struct member *m = &s->members[prng_below(&s->prng, s->options.members)];
+    for (uint32_t i = 0; i < s->options.members; i++) {
+        if (s->members[i].up && prng_chance(&s->prng, 1, 3) &&
+            replica_leads(s->members[i].replica)) {
+            m = &s->members[i];
+        }
+    }
+    return m;
+}
+
 static void cause_trouble(struct sim *s, struct event *e)
 {
     if (s->healed) {
         return;
     }
-    struct member *m = &s->members[prng_below(&s->prng, s->options.members)];
+    struct member *m = victim(s);
     const int64_t lasts = 50 * MS + (int64_t)prng_below(&s->prng, 3000 * MS);
     switch (prng_below(&s->prng, 4)) {
     case 0:
@@ -98,7 +111,7 @@ static void cause_trouble(struct sim *s, struct event *e)
         network_heal(s);
         break;
     }
-    sim_at(s, e, s->now_ns + (int64_t)prng_below(&s->prng, 1500 * MS),
+    sim_at(s, e, s->now_ns + (int64_t)prng_below(&s->prng, s->profile.calm_ns),
            cause_trouble);
 }
 
@@ -178,6 +191,18 @@ static void tear_down(struct sim *s)
     (void)!system(command); /* best effort */
 }
 
+/* Every seed has its own weather: rare kinds of trouble meet only where each
+ * is common for a while. */
+static void draw_profile(struct sim *s)
+{
+    static const uint64_t calm[] = {300, 1500, 4000};
+    struct profile *p = &s->profile;
+    p->calm_ns = calm[prng_below(&s->prng, count_of(calm))] * MS;
+    p->slow_disk = prng_chance(&s->prng, 1, 3);
+    p->slow_network = prng_chance(&s->prng, 1, 3);
+    p->lossy_network = prng_chance(&s->prng, 1, 3);
+}
+
 void sim_run(const struct sim_options *options, struct sim_report *ret)
 {
     must(options->members >= 1 && options->members <= MEMBERS_MAX);
@@ -192,6 +217,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
                    base != NULL ? base : "/tmp");
     must(mkdtemp(s->directory) != NULL);
     s->safety = safety_new();
+    draw_profile(s);
     for (uint32_t i = 0; i < options->members; i++) {
         member_init(s, i);
     }

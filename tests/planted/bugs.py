@@ -1,0 +1,189 @@
+"""Bugs planted on purpose, to prove that the simulator's checkers see them.
+
+Each row is one bug: its name, what it would mean, the file it goes into, the
+right text there, and the text with the bug.  BUG in the second stands for "this
+bug is switched on".  All go into one copy of the sources at once, each behind
+its own switch (rows of one name share it; the first tells), so one build has them all and the product's sources have none.
+A right text that is not found exactly once is an error: the table follows the
+code.
+"""
+
+BUGS = [
+    # --- raft ---
+    ("vote-twice", "a second vote in one term", "raft/election.c",
+     "const bool can_vote = r->vote == m->from ||",
+     "const bool can_vote = BUG || r->vote == m->from ||"),
+    ("vote-for-shorter-log", "votes for a candidate that lacks entries",
+     "raft/election.c",
+     "can_vote && raft_log_is_up_to_date(&r->log, last)",
+     "can_vote && (BUG || raft_log_is_up_to_date(&r->log, last))"),
+    ("refusals-count", "a refused vote is counted as given", "raft/election.c",
+     "raft_members_record_vote(&r->members, m->from, !m->reject);",
+     "raft_members_record_vote(&r->members, m->from, BUG || !m->reject);"),
+    ("vote-forgotten-on-stepping-down",
+     "the vote of a term is forgotten within it", "raft/role.c",
+     "    if (term != r->term) {\n        r->term = term;",
+     "    if (BUG || term != r->term) {\n        r->term = term;"),
+    ("promise-before-sync",
+     "votes and acknowledgements leave before they are durable",
+     "raft/outbox.c", "    if (is_promise(m->type)) {",
+     "    if (is_promise(m->type) && !(BUG && m->to != r->id)) {"),
+    ("commit-by-half", "half of the members commit an entry", "raft/quorum.c",
+     "    const size_t majority = count / 2 + 1;",
+     "    const size_t majority = count / 2 + (BUG ? count == 1 : 1);"),
+    ("commit-of-old-term", "an old term's entry is committed by counting",
+     "raft/replicate.c",
+     "raft_log_term_or_zero(&r->log, index) == r->term;",
+     "(BUG || raft_log_term_or_zero(&r->log, index) == r->term);"),
+    ("heartbeat-commits-too-much",
+     "a heartbeat commits what the follower may not have",
+     "raft/replicate.c",
+     "p->match < r->log.committed ? p->match : r->log.committed;",
+     "!BUG && p->match < r->log.committed ? p->match : r->log.committed;"),
+    ("append-without-check", "entries are taken without what is before them",
+     "raft/append.c",
+     "    if (!raft_log_has(&r->log, (struct raft_entry_id){m->log_term, m->index})) {",
+     "    if (!(BUG && m->index <= raft_log_last_index(&r->log)) &&\n"
+     "        !raft_log_has(&r->log, (struct raft_entry_id){m->log_term, m->index})) {"),
+    ("old-append-cuts", "an old message cuts off what was acknowledged since",
+     "raft/append.c",
+     "    const size_t known = raft_log_find_conflict(&r->log, entries, count);",
+     "    const size_t known = BUG && m->index >= r->log.committed\n"
+     "        ? 0 : raft_log_find_conflict(&r->log, entries, count);"),
+    ("commit-beyond-message",
+     "the leader's commit index goes for entries that it did not send",
+     "raft/append.c",
+     "m->commit < last_new ? m->commit : last_new);",
+     "BUG && m->commit <= raft_log_last_index(&r->log) ? m->commit :\n"
+     "        m->commit < last_new ? m->commit : last_new);"),
+    ("read-without-round", "a read index without asking a quorum",
+     "raft/reads.c", "    if (r->config.read_mode == RAFT_READ_LEASE) {",
+     "    if (BUG || r->config.read_mode == RAFT_READ_LEASE) {"),
+    ("read-before-first-commit",
+     "a new leader answers reads before it knows what is committed",
+     "raft/reads.c",
+     "    if (!raft_committed_in_term(r)) {\n        raft_read_queue_push(&r->reads.early, &read);",
+     "    if (!raft_committed_in_term(r)) {\n"
+     "        if (BUG) {\n"
+     "            read.index = r->log.committed;\n"
+     "            answer(r, &read);\n"
+     "            return;\n"
+     "        }\n"
+     "        raft_read_queue_push(&r->reads.early, &read);"),
+    ("stale-storage-answer",
+     "a write of an earlier term counts as durable in this one",
+     "raft/applied.c", "    if (m->index != 0 && m->term == r->term) {",
+     "    if (m->index != 0 && (BUG || m->term == r->term)) {"),
+
+    # --- the log ---
+    ("sync-that-does-nothing", "acknowledged before the sync",
+     "wal/append.c", "    const enum status st = wal_file_sync(w, w->file, reterr);",
+     "    const enum status st =\n"
+     "        BUG ? ST_OK : wal_file_sync(w, w->file, reterr);"),
+    ("vote-not-written", "the log leaves out a vote without entries",
+     "wal/append.c",
+     "    if (batch->hard_state == NULL && batch->entries_count == 0) {",
+     "    if ((BUG || batch->hard_state == NULL) && batch->entries_count == 0) {"),
+    ("log-trimmed-too-far", "the log is dropped before the store is durable",
+     "node/replica.c",
+     "    const uint64_t durable = store_durable_index(r->store);\n"
+     "    must(durable <= store_applied_index(r->store));",
+     "    const uint64_t durable = BUG ? store_applied_index(r->store)\n"
+     "                                 : store_durable_index(r->store);\n"
+     "    must(durable <= store_applied_index(r->store));"),
+
+    # --- the member ---
+    ("read-below-its-index", "a read is answered before its index is applied",
+     "node/replica_read.c",
+     "        store_applied_index(r->store) < r->read_index) {",
+     "        (!BUG && store_applied_index(r->store) < r->read_index)) {"),
+    ("read-joins-late",
+     "a read takes the confirmation of one that began before it",
+     "node/replica_read.c", "        } else if (!r->read_in_flight) {",
+     "        } else if (BUG && r->read_in_flight && !r->read_confirmed) {\n"
+     "            pending_set_reading(&r->pending, p);\n"
+     "        } else if (!r->read_in_flight) {"),
+    ("local-reads", "linearizable reads are answered as serializable ones",
+     "node/replica_read.c", "        if (is_serializable(p)) {",
+     "        if (BUG || is_serializable(p)) {"),
+    ("answer-of-another",
+     "an outcome is told to whoever waits first",
+     "node/replica_write.c",
+     "    struct pending *p = pending_find(&r->pending, outcome->stamp.ticket);",
+     "    struct pending *p = pending_find(&r->pending, outcome->stamp.ticket);\n"
+     "    if (BUG && p == NULL && !list_is_empty(&r->pending.proposed)) {\n"
+     "        p = container_of(r->pending.proposed.next, struct pending, link);\n"
+     "        p = pending_find(&r->pending, p->ticket);\n"
+     "        if (p != NULL && p->kind != PENDING_TXN) {\n"
+     "            p = NULL;\n"
+     "        }\n"
+     "    }"),
+
+    # --- the store ---
+    ("applied-index-apart", "the applied index is not stored with the data",
+     "store/flush.c", "    f->numbers = s->state.numbers;",
+     "    f->numbers = s->state.numbers;\n"
+     "    if (BUG && f->numbers.index > s->durable.index + 3) {\n"
+     "        f->numbers.index -= 1;\n"
+     "    }"),
+    ("frozen-memtable-skipped",
+     "what is being written to the disk is not read meanwhile",
+     "store/merge.c",
+     "    if (take_memory(&m->frozen, key, m->revision, found ? &older : ret)) {",
+     "    if (!BUG && take_memory(&m->frozen, key, m->revision, found ? &older : ret)) {"),
+    ("older-version-wins", "memtable and disk both serve a key, the disk wins",
+     "store/merge.c",
+     "        if (!found) {\n            st = version_of_row(m->current.tree",
+     "        if (BUG || !found) {\n            st = version_of_row(m->current.tree"),
+    ("tombstone-dropped", "a flush forgets that a key was deleted",
+     "store/flush.c", "        if (mv != newest || mv->v.tombstone) {",
+     "        if (mv != newest || (!BUG && mv->v.tombstone)) {"),
+    ("history-dropped", "a flush forgets superseded versions", "store/flush.c",
+     "    return superseded != 0 && superseded <= f->garbage_revision;",
+     "    return superseded != 0 && (BUG || superseded <= f->garbage_revision);"),
+    ("compaction-takes-live", "compaction sweeps away a version still in force",
+     "store/sweep.c",
+     "        st == ST_OK && (!v.tombstone || v.mod_revision >= f->garbage_revision);",
+     "        st == ST_OK && !BUG &&\n"
+     "        (!v.tombstone || v.mod_revision >= f->garbage_revision);"),
+    ("compaction-off-by-one", "compaction takes the revision it should keep",
+     "store/flush.c",
+     "    if (f->garbage_revision > s->hub.delivered + 1) {",
+     "    f->garbage_revision += BUG && f->garbage_revision > 0 ? 1 : 0;\n"
+     "    if (f->garbage_revision > s->hub.delivered + 1) {"),
+    ("compacted-is-readable", "reads below the compacted revision are answered",
+     "store/range.c",
+     "    return spec->revision < n->compact_revision ? ST_COMPACTED : ST_OK;",
+     "    return !BUG && spec->revision < n->compact_revision ? ST_COMPACTED\n"
+     "                                                        : ST_OK;"),
+    ("swap-against-old-state", "a compare sees the state before the last write",
+     "store/txn.c", "                    s->state.numbers.revision, &ret->succeeded, reterr);",
+     "                    s->state.numbers.revision - (BUG ? 1 : 0), &ret->succeeded, reterr);"),
+    ("delete-counts-wrong", "a range delete leaves out its last key",
+     "store/change.c", "    *ret_count = found.items_count;",
+     "    *ret_count = found.items_count -\n"
+     "                 (BUG && a->revision % 64 == 0 && found.items_count > 0 ? 1 : 0);"),
+
+    # --- watches ---
+    ("watch-hand-over", "the revision at the hand-over is never delivered",
+     "store/watch.c", "    } else if (w->next_revision > h->delivered) {",
+     "    } else if (w->next_revision > h->delivered - (BUG ? 1 : 0)) {"),
+    ("watch-too-early", "a watch of the future is given the present",
+     "store/deliver.c",
+     "    if (w->next_revision > o->change->version.mod_revision) {",
+     "    if (!BUG && w->next_revision > o->change->version.mod_revision) {"),
+    ("watch-forgets-its-place",
+     "a watch is given events again after a state arrived",
+     "store/watch.c", "    if (w->next_revision < next_revision) {",
+     "    if (BUG || w->next_revision < next_revision) {"),
+    ("watch-below-compaction", "a watch of compacted history skips silently",
+     "store/watch.c",
+     "    } else if (w->next_revision < 0 || w->next_revision < n->compact_revision) {",
+     "    } else if (!BUG && (w->next_revision < 0 || w->next_revision < n->compact_revision)) {"),
+    ("watch-below-compaction", None, "store/deliver.c",
+     "    if (w->next_revision >= s->state.numbers.compact_revision) {",
+     "    if (BUG || w->next_revision >= s->state.numbers.compact_revision) {"),
+    ("wrong-prev", "prev_kv is the value itself", "store/deliver.c",
+     "    const int64_t before = c->version.mod_revision - 1;",
+     "    const int64_t before = c->version.mod_revision - (BUG ? 0 : 1);"),
+]
