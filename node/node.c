@@ -272,6 +272,7 @@ static enum status open_log(struct node *n, const struct node_options *o,
         .timeout_ms = 5000 + 2 * o->election_ms, /* etcd's ReqTimeout */
         .request_bytes_max = o->request_bytes_max,
         .log_keep_entries = o->log_keep_entries,
+        .message_bytes_max = 1024 * 1024,
         .log_keep_bytes = 64 * 1024 * 1024,
         .reserve = reserve,
         .unreserve = unreserve,

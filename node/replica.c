@@ -9,7 +9,6 @@
 #include "base/must.h"
 #include "node/replica_internal.h"
 
-#define MESSAGE_BYTES_MAX     (1024 * 1024)
 #define COMMITTED_BYTES_MAX   (4 * 1024 * 1024)
 #define UNCOMMITTED_BYTES_MAX (64 * 1024 * 1024)
 #define INFLIGHT_MESSAGES     256
@@ -82,7 +81,7 @@ enum status replica_begin(struct replica *r,
         .applied = store_applied_index(r->store),
         .lost_index = r->lost_index,
         .lost_term = r->lost_term,
-        .max_size_per_message = MESSAGE_BYTES_MAX,
+        .max_size_per_message = r->options.message_bytes_max,
         .max_committed_size_per_ready = COMMITTED_BYTES_MAX,
         .max_uncommitted_entries_size = UNCOMMITTED_BYTES_MAX,
         .max_inflight_messages = INFLIGHT_MESSAGES,

@@ -44,8 +44,9 @@ struct replica_options {
     size_t calls_max;
     int64_t timeout_ms; /* of calls that have none of their own */
     uint64_t request_bytes_max;
-    uint64_t log_keep_entries; /* kept in memory for slow followers, ... */
-    uint64_t log_keep_bytes;   /* ... but at most so much */
+    uint64_t message_bytes_max; /* of entries in one message to a follower */
+    uint64_t log_keep_entries;  /* kept in memory for slow followers, ... */
+    uint64_t log_keep_bytes;    /* ... but at most so much */
     /* Asked of the host, which answers at once: space in the log for an entry
      * of that many bytes is promised, or is not needed after all; the
      * monotonic time of a submission. */

@@ -77,6 +77,7 @@ enum status rig_try_start(struct rig *r, struct fault *reterr)
         .calls_max = 4,
         .timeout_ms = 5000,
         .request_bytes_max = 64 * 1024,
+        .message_bytes_max = 1024 * 1024,
         .log_keep_bytes = 1024 * 1024,
         .reserve = reserve,
         .unreserve = unreserve,

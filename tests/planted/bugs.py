@@ -20,10 +20,6 @@ BUGS = [
     ("refusals-count", "a refused vote is counted as given", "raft/election.c",
      "raft_members_record_vote(&r->members, m->from, !m->reject);",
      "raft_members_record_vote(&r->members, m->from, BUG || !m->reject);"),
-    ("vote-forgotten-on-stepping-down",
-     "the vote of a term is forgotten within it", "raft/role.c",
-     "    if (term != r->term) {\n        r->term = term;",
-     "    if (BUG || term != r->term) {\n        r->term = term;"),
     ("promise-before-sync",
      "votes and acknowledgements leave before they are durable",
      "raft/outbox.c", "    if (is_promise(m->type)) {",
@@ -70,10 +66,6 @@ BUGS = [
      "            return;\n"
      "        }\n"
      "        raft_read_queue_push(&r->reads.early, &read);"),
-    ("stale-storage-answer",
-     "a write of an earlier term counts as durable in this one",
-     "raft/applied.c", "    if (m->index != 0 && m->term == r->term) {",
-     "    if (m->index != 0 && (BUG || m->term == r->term)) {"),
 
     # --- the log ---
     ("sync-that-does-nothing", "acknowledged before the sync",

@@ -35,8 +35,8 @@ static struct record *heard(struct client *c, const struct kv_call *call)
 {
     struct sim *s = c->sim;
     c->busy = false;
-    sim_at(s, &c->next, s->now_ns + (int64_t)prng_below(&s->prng, 40 * MS),
-           act);
+    sim_at(s, &c->next,
+           s->now_ns + (int64_t)prng_below(&s->prng, s->profile.think_ns), act);
     struct record *r = record_of(c);
     sim_note(s, "client %u %s @%lld", c->number, status_name(call->status),
              (long long)call->header.revision);

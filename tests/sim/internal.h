@@ -47,7 +47,7 @@ struct member {
     struct kv_watch watch;
     struct changes seen;
 
-    struct event tick, saved, flushed, restart;
+    struct event tick, saved, flushed, restart, doom;
 };
 
 struct client {
@@ -85,6 +85,10 @@ struct profile {
     bool slow_disk;    /* saves take up to a second */
     bool slow_network; /* messages come seconds late */
     bool lossy_network;
+    uint64_t think_ns; /* of a client between two calls, at most */
+    bool leaders_die;  /* soon after they were elected */
+    uint64_t message_bytes_max;
+    uint64_t lasts_ns; /* at most, a crash or a pause */
 };
 
 struct sim {
@@ -99,7 +103,8 @@ struct sim {
     uint64_t value_last;
 
     struct member members[MEMBERS_MAX];
-    bool cut[MEMBERS_MAX][MEMBERS_MAX]; /* [from][to] */
+    bool cut[MEMBERS_MAX][MEMBERS_MAX];        /* [from][to] */
+    int64_t arrived[MEMBERS_MAX][MEMBERS_MAX]; /* the last in order */
     struct client clients[CLIENTS_MAX];
     struct watcher watchers[WATCHERS_MAX];
     struct history history;
@@ -112,6 +117,8 @@ void sim_at(struct sim *s, struct event *e, int64_t at_ns,
             void (*run)(struct sim *s, struct event *e));
 void sim_note(struct sim *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* For faults that aim at the moment: somebody was elected. */
+void sim_new_leader(struct member *m);
 /* The first failure stays. */
 void sim_fail(struct sim *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

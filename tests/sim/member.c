@@ -88,7 +88,7 @@ static struct store_options store_options_of(void)
     struct store_options so;
     store_options_default(&so);
     so.map_size = 256 * 1024 * 1024;
-    so.memtable_bytes_max = 16 * 1024; /* flushes often */
+    so.memtable_bytes_max = 8 * 1024; /* flushes often */
     return so;
 }
 
@@ -124,6 +124,7 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .calls_max = 1024,
         .timeout_ms = 5000,
         .request_bytes_max = 64 * 1024,
+        .message_bytes_max = m->sim->profile.message_bytes_max,
         .log_keep_entries = m->sim->options.seed % 2 == 0 ? 1000000 : 20,
         .log_keep_bytes = 64 * 1024 * 1024,
         .reserve = reserve,

@@ -52,16 +52,24 @@ static void arrive(struct sim *s, struct event *e)
     }
 }
 
-static int64_t delay(struct sim *s)
+/* When a message arrives. A link is a stream: what is sent later arrives later,
+ * but for some that take another way (a new connection overtakes an old one).
+ * If every message were reordered, a window of appends would be refused again
+ * and again: pipelining is made for streams. */
+static int64_t arrival(struct sim *s, const struct member *from,
+                       const struct member *to)
 {
-    int64_t ns = 100000 + (int64_t)prng_below(&s->prng, 2 * MS);
+    int64_t at = s->now_ns + 100000 + (int64_t)prng_below(&s->prng, 2 * MS);
     if (!s->healed && prng_chance(&s->prng, 1, 50)) {
-        ns += (int64_t)prng_below(&s->prng, 300 * MS); /* reorders */
+        return at + (int64_t)prng_below(&s->prng, 300 * MS);
     }
     if (!s->healed && s->profile.slow_network && prng_chance(&s->prng, 1, 40)) {
-        ns += (int64_t)prng_below(&s->prng, 6000 * MS); /* from another term */
+        return at + (int64_t)prng_below(&s->prng, 6000 * MS); /* from another
+                                                                 term */
     }
-    return ns;
+    int64_t *last = &s->arrived[from - s->members][to - s->members];
+    *last = at > *last ? at : *last + 1;
+    return *last;
 }
 
 void network_free(struct event *e)
@@ -83,7 +91,9 @@ static void fly(struct sim *s, uint64_t from, struct raft_message *take)
         network_free(&f->event);
         return;
     }
-    sim_at(s, &f->event, s->now_ns + delay(s), arrive);
+    const struct member *to = member_of(s, f->message.to);
+    must(to != NULL);
+    sim_at(s, &f->event, arrival(s, m, to), arrive);
 }
 
 void network_send(struct sim *s, uint64_t from, struct raft_message *take)

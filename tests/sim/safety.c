@@ -108,6 +108,7 @@ void safety_check(struct member *m)
         m->sim->report->leaders++;
         sim_note(m->sim, "%u leads term %u", (unsigned)m->id, (unsigned)term);
         check_complete(x, m);
+        sim_new_leader(m);
     } else if (*leader != m->id) {
         sim_fail(m->sim, "two leaders in term %u", (unsigned)term);
     }

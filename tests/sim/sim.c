@@ -70,6 +70,27 @@ static void unpause(struct sim *s, struct event *e)
     }
 }
 
+static void doom(struct sim *s, struct event *e)
+{
+    struct member *m = container_of(e, struct member, doom);
+    if (m->up && !s->healed) {
+        member_crash(m);
+        sim_at(s, &m->restart,
+               s->now_ns + (int64_t)prng_below(&s->prng, 3000 * MS), restart);
+    }
+}
+
+/* What a leader of an hour leaves behind, half replicated, is what the rules of
+ * commitment are for (dissertation figure 3.7). */
+void sim_new_leader(struct member *m)
+{
+    struct sim *s = m->sim;
+    if (s->profile.leaders_die && prng_chance(&s->prng, 2, 3)) {
+        sim_at(s, &m->doom, s->now_ns + (int64_t)prng_below(&s->prng, 6 * MS),
+               doom);
+    }
+}
+
 /* Leaders are where it hurts. */
 static struct member *victim(struct sim *s)
 {
@@ -89,7 +110,8 @@ static void cause_trouble(struct sim *s, struct event *e)
         return;
     }
     struct member *m = victim(s);
-    const int64_t lasts = 50 * MS + (int64_t)prng_below(&s->prng, 3000 * MS);
+    const int64_t lasts =
+        50 * MS + (int64_t)prng_below(&s->prng, s->profile.lasts_ns);
     switch (prng_below(&s->prng, 4)) {
     case 0:
         if (m->up) {
@@ -123,6 +145,7 @@ static void heal(struct sim *s)
     for (uint32_t i = 0; i < s->options.members; i++) {
         struct member *m = &s->members[i];
         heap_remove(&s->events, &m->restart.at);
+        heap_remove(&s->events, &m->doom.at);
         m->paused = false;
         if (!m->up) {
             member_start(m);
@@ -177,6 +200,7 @@ static void tear_down(struct sim *s)
     heap_remove(&s->events, &s->fault.at);
     for (uint32_t i = 0; i < s->options.members; i++) {
         heap_remove(&s->events, &s->members[i].restart.at);
+        heap_remove(&s->events, &s->members[i].doom.at);
     }
     struct heap_node *n;
     while ((n = heap_first(&s->events)) != NULL) {
@@ -198,6 +222,10 @@ static void draw_profile(struct sim *s)
     static const uint64_t calm[] = {300, 1500, 4000};
     struct profile *p = &s->profile;
     p->calm_ns = calm[prng_below(&s->prng, count_of(calm))] * MS;
+    p->message_bytes_max = prng_chance(&s->prng, 1, 2) ? 1 : 1024 * 1024;
+    p->lasts_ns = (prng_chance(&s->prng, 1, 4) ? 12000 : 3000) * MS;
+    p->think_ns = (prng_chance(&s->prng, 1, 3) ? 5 : 40) * MS;
+    p->leaders_die = prng_chance(&s->prng, 1, 4);
     p->slow_disk = prng_chance(&s->prng, 1, 3);
     p->slow_network = prng_chance(&s->prng, 1, 3);
     p->lossy_network = prng_chance(&s->prng, 1, 3);
