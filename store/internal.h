@@ -89,6 +89,12 @@ static inline bool keys_contain(const struct kv_keys *k, struct bytes key)
            (keys_unbounded(k) || bytes_compare(key, k->end) < 0);
 }
 
+/* --- shadow.c: a store that only reads what is durable in another --- */
+
+enum status shadow_open(struct store *s, struct store **ret,
+                        struct fault *reterr) MUST_USE;
+void shadow_close(struct store *shadow); /* NULL is fine */
+
 /* --- merge.c: all sources in key order --- */
 
 struct merge {
