@@ -5,10 +5,7 @@
 #include "base/must.h"
 #include "node/upkeep.h"
 
-static struct upkeep *upkeep_of(struct admin *a)
-{
-    return container_of(a, struct upkeep, admin);
-}
+/* --- answers --- */
 
 void upkeep_finish(struct upkeep *u, struct kv_call *call, enum status st)
 {
@@ -18,44 +15,146 @@ void upkeep_finish(struct upkeep *u, struct kv_call *call, enum status st)
     list_push(&u->finished, &call->link);
 }
 
-static void answer_all(struct upkeep *u)
+static bool answer_all(struct upkeep *u)
 {
     struct list now; /* what done() submits waits for the next turn */
     list_init(&now);
     list_splice(&now, &u->finished);
+    const bool any = !list_is_empty(&now);
     struct list *link;
     while ((link = list_pop(&now)) != NULL) {
         struct kv_call *call = container_of(link, struct kv_call, link);
         replica_header_of(u->node->replica, &call->header);
         call->done(call);
     }
-}
-
-bool upkeep_turn(struct upkeep *u)
-{
-    if (list_is_empty(&u->finished)) {
-        return false;
-    }
-    answer_all(u);
-    return true;
-}
-
-void upkeep_stop(struct upkeep *u)
-{
-    while (upkeep_turn(u)) {
-    }
+    return any;
 }
 
 /* --- operations --- */
 
+void upkeep_add(struct upkeep *u, struct upkeep_op *op, struct kv_call *call)
+{
+    call->state = op;
+    op->call = call;
+    op->wait_index = store_applied_index(u->node->store);
+    op->deadline_ns = call->timeout_ms > 0
+                          ? loop_now_ns() + call->timeout_ms * INT64_C(1000000)
+                          : INT64_MAX;
+    list_push(&u->ops, &op->link);
+}
+
+static void answer(struct upkeep *u, struct upkeep_op *op, enum status st)
+{
+    struct kv_call *call = op->call;
+    op->call = NULL;
+    if (call != NULL) {
+        upkeep_finish(u, call, st);
+    }
+}
+
+void upkeep_end(struct upkeep *u, struct upkeep_op *op, enum status st)
+{
+    answer(u, op, st);
+    list_remove(&op->link);
+    op->kind->free(op);
+}
+
+/* It ends now, or as soon as no thread works for it. */
+static void give_up(struct upkeep *u, struct upkeep_op *op, enum status st)
+{
+    answer(u, op, st);
+    if (op->begun) {
+        op->kind->leave(u, op);
+    } else {
+        upkeep_end(u, op, st);
+    }
+}
+
+static void begin_ready(struct upkeep *u)
+{
+    const uint64_t durable = store_durable_index(u->node->store);
+    list_each_safe (link, &u->ops) {
+        struct upkeep_op *op = container_of(link, struct upkeep_op, link);
+        if (!op->begun && op->wait_index <= durable) {
+            op->begun = true;
+            op->kind->begin(u, op);
+        }
+    }
+}
+
+bool upkeep_wants_flush(const struct upkeep *u)
+{
+    const uint64_t durable = store_durable_index(u->node->store);
+    list_each (link, &u->ops) {
+        const struct upkeep_op *op = container_of(link, struct upkeep_op, link);
+        if (!op->begun && op->wait_index > durable) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool upkeep_leave_store(struct upkeep *u)
+{
+    bool any = false;
+    u->held = true;
+    list_each_safe (link, &u->ops) {
+        struct upkeep_op *op = container_of(link, struct upkeep_op, link);
+        if (op->begun) {
+            op->kind->leave(u, op);
+        }
+    }
+    list_each (link, &u->ops) {
+        any |= container_of(link, struct upkeep_op, link)->begun;
+    }
+    return !any;
+}
+
+void upkeep_store_replaced(struct upkeep *u)
+{
+    u->held = false;
+}
+
+bool upkeep_turn(struct upkeep *u)
+{
+    if (!u->held) {
+        begin_ready(u);
+    }
+    return answer_all(u);
+}
+
+void upkeep_stop(struct upkeep *u)
+{
+    list_each_safe (link, &u->ops) {
+        struct upkeep_op *op = container_of(link, struct upkeep_op, link);
+        if (op->call != NULL) {
+            give_up(u, op, ST_STOPPED);
+        }
+    }
+    while (answer_all(u)) {
+    }
+}
+
+static void cancel(struct admin *a, struct kv_call *call)
+{
+    struct upkeep *u = upkeep_of(a);
+    list_each (link, &u->ops) {
+        struct upkeep_op *op = container_of(link, struct upkeep_op, link);
+        if (op->call == call) {
+            give_up(u, op, ST_CANCELED);
+            return;
+        }
+    }
+    if (call->state != NULL) {
+        kv_cancel(node_kv(u->node), call); /* the replica has it */
+    }
+}
+
+/* --- the vtable --- */
+
 static void alarm(struct admin *a, struct admin_alarm *call)
 {
     replica_alarm(upkeep_node(a)->replica, call);
-}
-
-static void hash(struct admin *a, struct admin_hash *call)
-{
-    upkeep_finish(upkeep_of(a), &call->call, ST_UNSUPPORTED);
 }
 
 static void defragment(struct admin *a, struct admin_defragment *call)
@@ -74,23 +173,16 @@ static void snapshot_next(struct admin *a, struct admin_snapshot *call)
     (void)call;
 }
 
-static void cancel(struct admin *a, struct kv_call *call)
-{
-    (void)a;
-    (void)call;
-}
-
 static void status(struct admin *a, struct admin_status *ret)
 {
-    const struct upkeep *u = upkeep_of(a);
-    replica_admin_status(u->node->replica, ret);
+    replica_admin_status(upkeep_node(a)->replica, ret);
 }
 
 static const struct admin_ops ops = {
     .members = upkeep_members,
     .move_leader = upkeep_move_leader,
     .alarm = alarm,
-    .hash = hash,
+    .hash = upkeep_hash,
     .defragment = defragment,
     .snapshot = snapshot,
     .snapshot_next = snapshot_next,
@@ -98,28 +190,49 @@ static const struct admin_ops ops = {
     .status = status,
 };
 
+/* --- life --- */
+
 struct upkeep *upkeep_new(struct node *n, const struct node_options *o)
 {
     struct upkeep *u = xcalloc(1, sizeof *u);
     u->admin.ops = &ops;
     u->node = n;
     list_init(&u->finished);
+    list_init(&u->ops);
+    lane_init(&u->slow, n->loop, "keelfs-upkeep");
+    lane_init(&u->pieces, n->loop, "keelfs-pieces");
     compactor_init(&u->compactor, &o->auto_compaction, loop_now_ns());
     return u;
 }
 
 void upkeep_free(struct upkeep *u)
 {
-    if (u != NULL) {
-        must(list_is_empty(&u->finished));
-        compactor_fini(&u->compactor);
-        free(u);
+    if (u == NULL) {
+        return;
     }
+    must(list_is_empty(&u->finished));
+    lane_fini(&u->slow);
+    lane_fini(&u->pieces);
+    struct list *link;
+    while ((link = list_pop(&u->ops)) != NULL) {
+        struct upkeep_op *op = container_of(link, struct upkeep_op, link);
+        must(op->call == NULL);
+        op->kind->free(op);
+    }
+    compactor_fini(&u->compactor);
+    free(u);
 }
 
 void upkeep_tick(struct upkeep *u)
 {
-    upkeep_auto_compact(u, loop_now_ns());
+    const int64_t now_ns = loop_now_ns();
+    list_each_safe (link, &u->ops) {
+        struct upkeep_op *op = container_of(link, struct upkeep_op, link);
+        if (op->call != NULL && now_ns >= op->deadline_ns) {
+            give_up(u, op, ST_TIMEOUT);
+        }
+    }
+    upkeep_auto_compact(u, now_ns);
 }
 
 struct admin *node_admin(struct node *n)

@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/must.h"
-#include "node/node_internal.h"
+#include "node/upkeep.h"
 #include "wal/wal.h"
 
 static enum status exchange(struct node *n, struct store_import *import,
@@ -88,7 +88,8 @@ static enum status install(struct node *n, struct raft_message *m,
 
 bool node_install(struct node *n)
 {
-    if (worker_is_busy(n->store_worker) || !sender_stop(n->sender)) {
+    const bool left = upkeep_leave_store(n->upkeep);
+    if (worker_is_busy(n->store_worker) || !sender_stop(n->sender) || !left) {
         return false;
     }
     struct raft_message m;
@@ -104,6 +105,7 @@ bool node_install(struct node *n)
     } else {
         raft_message_fini(&m);
     }
+    upkeep_store_replaced(n->upkeep);
     if (st != ST_OK) {
         node_fail(n, st, &fault);
         return false;

@@ -121,7 +121,7 @@ static bool turn(void *arg)
     if (n->broken) {
         return false;
     }
-    node_flush(n, false);
+    node_flush(n, upkeep_wants_flush(n->upkeep));
     if (!n->was_ready && replica_is_ready(n->replica)) {
         n->was_ready = true;
         n->ready(n->arg);
@@ -371,13 +371,13 @@ static enum status open_all(struct node *n, const struct node_options *o,
 static void free_all(struct node *n)
 {
     node_free_links(n);
+    upkeep_free(n->upkeep);
     worker_free(n->wal_worker);
     worker_free(n->store_worker);
     node_save_fini(n);
     replica_free(n->replica);
     wal_close(n->wal);
     store_close(n->store);
-    upkeep_free(n->upkeep);
     free(n);
 }
 

@@ -1,24 +1,54 @@
 /* kv/admin.h as the node keeps it: what an operator does, beside the replica.
  *
  * A call is with exactly one of these at a time: the replica's table (alarms),
- * an operation's own list, or `finished`, whose calls are answered at the end
- * of the node's turn: never from inside the call that submitted or cancelled.
+ * an operation of its own below, or `finished`, whose calls are answered at the
+ * end of the node's turn: never from inside the call that submitted or
+ * cancelled.
  *
- * call->state says who has a call: NULL while it is finished, else the
- * operation's own.  Threads: the loop's; what blocks is done by the upkeep
- * worker, one job at a time (upkeep_job).
+ * Operations read what is durable, so each waits until what was applied when it
+ * was asked for has been flushed, which is asked for too.  What blocks is done
+ * by lanes (lane.h).  Threads: everything here is the loop's.
  */
 #ifndef NODE_UPKEEP_H
 #define NODE_UPKEEP_H
 
 #include "kv/admin.h"
 #include "node/compactor.h"
+#include "node/lane.h"
 #include "node/node_internal.h"
+
+/* An operation that takes its time.
+ *
+ *   WAITING -> BEGUN -> (ended and freed)
+ *      ^----------' (the store was replaced: hashes begin again)            */
+struct upkeep_op {
+    const struct upkeep_op_kind *kind;
+    struct list link;     /* of upkeep.ops */
+    struct kv_call *call; /* NULL: nobody waits for it any more */
+    uint64_t wait_index;  /* it begins when this is durable */
+    int64_t deadline_ns;  /* of waiting and running; INT64_MAX: none */
+    bool begun;
+};
+
+struct upkeep_op_kind {
+    /* What it waits for is there. */
+    void (*begin)(struct upkeep *u, struct upkeep_op *op);
+    /* It has begun, and is to leave the store soon: nobody wants its result
+     * (call is NULL then), or the store is about to be replaced.  It ends
+     * itself, or begins again, when it has. */
+    void (*leave)(struct upkeep *u, struct upkeep_op *op);
+    /* No thread is at work for it. */
+    void (*free)(struct upkeep_op *op);
+};
 
 struct upkeep {
     struct admin admin; /* first: the vtable's self */
     struct node *node;
     struct list finished; /* kv_call.link: `done` is due */
+    struct list ops;
+    bool held;          /* nothing begins: the store is about to be replaced */
+    struct lane slow;   /* whole walks over the store */
+    struct lane pieces; /* of snapshots */
 
     struct compactor compactor;
     struct kv_compact auto_compact; /* under way when auto_compact_out */
@@ -26,18 +56,34 @@ struct upkeep {
 };
 
 struct upkeep *upkeep_new(struct node *n, const struct node_options *o);
-/* Everything must have been answered. NULL is fine. */
+/* Everything must have been answered; the store is still open. Waits for what
+ * is under way. NULL is fine. */
 void upkeep_free(struct upkeep *u);
 /* One heartbeat interval passed. */
 void upkeep_tick(struct upkeep *u);
-/* Answers what is finished; true when there was any. */
+/* Begins what can begin, answers what is finished; true when there was any. */
 bool upkeep_turn(struct upkeep *u);
 /* Answers everything ST_STOPPED, now. */
 void upkeep_stop(struct upkeep *u);
 
+/* Whether somebody waits for a flush. */
+bool upkeep_wants_flush(const struct upkeep *u);
+/* The store is to be replaced: true when nothing here uses it any more, and
+ * then nothing does until upkeep_store_replaced(). */
+bool upkeep_leave_store(struct upkeep *u);
+void upkeep_store_replaced(struct upkeep *u);
+
 /* The call's answer is st; `done` comes with the node's turn.  It must not be
  * in any list. */
 void upkeep_finish(struct upkeep *u, struct kv_call *call, enum status st);
+
+/* Takes an operation in, which is freed by kind->free. */
+void upkeep_add(struct upkeep *u, struct upkeep_op *op, struct kv_call *call);
+/* Its answer, if anybody waits; frees it. */
+void upkeep_end(struct upkeep *u, struct upkeep_op *op, enum status st);
+
+/* admin_hash.c */
+void upkeep_hash(struct admin *a, struct admin_hash *call);
 
 /* auto_compact.c */
 void upkeep_auto_compact(struct upkeep *u, int64_t now_ns);
@@ -46,9 +92,14 @@ void upkeep_auto_compact(struct upkeep *u, int64_t now_ns);
 void upkeep_members(struct admin *a, struct admin_members *call);
 void upkeep_move_leader(struct admin *a, struct admin_move_leader *call);
 
+static inline struct upkeep *upkeep_of(struct admin *a)
+{
+    return container_of(a, struct upkeep, admin);
+}
+
 static inline struct node *upkeep_node(struct admin *a)
 {
-    return container_of(a, struct upkeep, admin)->node;
+    return upkeep_of(a)->node;
 }
 
 #endif
