@@ -401,17 +401,31 @@ static void goaway_came(void *arg)
     }
 }
 
+static MUST_USE enum status parse_address(const char *address,
+                                          struct peer_addresses *ret,
+                                          struct fault *reterr)
+{
+    const enum status st = peer_addresses_parse(address, ret, reterr);
+    if (st == ST_OK && ret->count != 1) {
+        return fault_set(reterr, ST_INVALID, "'%s' is more than one address",
+                         address);
+    }
+    return st;
+}
+
+enum status grpc_address_check(const char *address, struct fault *reterr)
+{
+    struct peer_addresses addresses;
+    return parse_address(address, &addresses, reterr);
+}
+
 static MUST_USE enum status begin(struct grpc_conn *c, struct fault *reterr)
 {
     struct peer_addresses addresses;
-    enum status st =
-        peer_addresses_parse(c->options.address, &addresses, reterr);
+    const enum status st =
+        parse_address(c->options.address, &addresses, reterr);
     if (st != ST_OK) {
         return st;
-    }
-    if (addresses.count != 1) {
-        return fault_set(reterr, ST_INVALID, "'%s' is more than one address",
-                         c->options.address);
     }
     if (peer_address_is_numeric(&addresses.list[0], &c->candidates[0])) {
         c->candidates_count = 1;

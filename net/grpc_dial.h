@@ -17,6 +17,10 @@ struct grpc_dialer *grpc_dialer_new(struct loop *l);
 /* Its connections have been closed. NULL is fine. */
 void grpc_dialer_free(struct grpc_dialer *d);
 
+/* ST_INVALID: not one address, as below. */
+enum status grpc_address_check(const char *address,
+                               struct fault *reterr) MUST_USE;
+
 struct grpc_conn;
 struct grpc_conn_options {
     const char *address;     /* "host:port", "[v6]:port"; a name is looked up */
