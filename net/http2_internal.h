@@ -13,6 +13,12 @@ struct http2_bucket {
     int64_t filled_ns;
 };
 
+#define HTTP2_CLOSED_KEPT 32
+struct http2_closed {
+    int32_t id;
+    bool by_client; /* who had said its last word, or RST_STREAM */
+};
+
 struct http2 {
     nghttp2_session *session;
     const struct http2_ops *ops;
@@ -37,6 +43,12 @@ struct http2 {
     int64_t heard_ns;
     int64_t ping_sent_ns; /* 0: none is on its way */
 
+    /* streams that are no more (net/http2_closed.c) */
+    int32_t last_id;             /* the client's newest stream */
+    int32_t gap_first, gap_last; /* numbers that it left out */
+    struct http2_closed closed[HTTP2_CLOSED_KEPT];
+    size_t closed_count;
+
     struct http2_bucket idle_frames; /* frames that bring nothing forward */
 };
 
@@ -49,6 +61,13 @@ void http2_guard_pong(struct http2 *h, const uint8_t opaque[8]);
 void http2_guard_idle_frame(struct http2 *h);
 /* GOAWAY with that code; nothing more is read. */
 void http2_fail(struct http2 *h, uint32_t code, const char *why);
+
+/* --- http2_closed.c --- */
+void http2_closed_opened(struct http2 *h, int32_t id);
+void http2_closed_note(struct http2 *h, int32_t id, bool by_client);
+/* DATA or HEADERS on a stream that is not open. False: the connection has been
+ * failed. */
+bool http2_closed_check(struct http2 *h, int32_t id, bool headers);
 
 /* --- http2_request.c --- */
 /* False: the connection has been failed. */

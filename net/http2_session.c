@@ -15,6 +15,19 @@ static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
 
 /* --- what arrives --- */
 
+static int begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head,
+                       void *arg)
+{
+    struct http2 *h = arg;
+    const bool headers = head->type == NGHTTP2_HEADERS;
+    if ((head->type == NGHTTP2_DATA || headers) &&
+        stream_of(session, head->stream_id) == NULL &&
+        !http2_closed_check(h, head->stream_id, headers)) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    return 0;
+}
+
 static int begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
                          void *arg)
 {
@@ -34,6 +47,7 @@ static int begin_headers(nghttp2_session *session, const nghttp2_frame *frame,
     list_push(&h->streams, &s->link);
     h->streams_count++;
     must(nghttp2_session_set_stream_user_data(session, s->id, s) == 0);
+    http2_closed_opened(h, s->id);
     return 0;
 }
 
@@ -120,6 +134,12 @@ static int frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
             http2_guard_idle_frame(h);
         }
         break;
+    case NGHTTP2_RST_STREAM:
+        s = stream_of(session, frame->hd.stream_id);
+        if (s != NULL) {
+            s->request_over = true;
+        }
+        break;
     case NGHTTP2_PRIORITY:
         if (!ack) {
             http2_guard_idle_frame(h);
@@ -175,6 +195,7 @@ static int stream_close(nghttp2_session *session, int32_t id, uint32_t code,
     if (s == NULL) {
         return 0;
     }
+    http2_closed_note(h, id, s->request_over);
     list_remove(&s->link);
     must(h->streams_count > 0);
     h->streams_count--;
@@ -247,6 +268,7 @@ nghttp2_session *http2_session_new(struct http2 *h)
 {
     nghttp2_session_callbacks *c;
     must(nghttp2_session_callbacks_new(&c) == 0);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(c, begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(c, header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, frame_recv);

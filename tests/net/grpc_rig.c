@@ -285,6 +285,21 @@ struct rig_answer *grpc_rig_call(struct grpc_rig *r,
     return a;
 }
 
+struct rig_answer *grpc_rig_call_with(struct grpc_rig *r, const char *path,
+                                      const nghttp2_nv *more, size_t count)
+{
+    nghttp2_nv nvs[64] = {nv(":method", "POST"), nv(":scheme", "http"),
+                          nv(":path", path),
+                          nv("content-type", "application/grpc")};
+    must(count <= 60);
+    memcpy(nvs + 4, more, count * sizeof *more);
+    struct rig_answer *a = &r->answers[r->answers_count++];
+    *a = (struct rig_answer){.grpc_status = -1, .request_end = true};
+    a->id = nghttp2_submit_request(r->client, NULL, nvs, 4 + count, NULL, NULL);
+    must(a->id > 0);
+    return a;
+}
+
 void grpc_rig_more(struct grpc_rig *r, struct rig_answer *a, struct bytes body,
                    bool end)
 {
@@ -308,6 +323,24 @@ void grpc_rig_frame(struct buf *to, uint8_t flag, struct bytes message)
         (uint8_t)(message.size >> 8), (uint8_t)message.size};
     buf_append(to, (struct bytes){prefix, sizeof prefix});
     buf_append(to, message);
+}
+
+static void literal(struct buf *to, const char *name, const char *value)
+{
+    must(strlen(name) < 127 && strlen(value) < 127);
+    buf_append_byte(to, 0); /* not indexed, new name */
+    buf_append_byte(to, (uint8_t)strlen(name));
+    buf_append(to, bytes_of(name));
+    buf_append_byte(to, (uint8_t)strlen(value));
+    buf_append(to, bytes_of(value));
+}
+
+void grpc_rig_fields(struct buf *to, const char *path)
+{
+    literal(to, ":method", "POST");
+    literal(to, ":scheme", "http");
+    literal(to, ":path", path);
+    literal(to, "content-type", "application/grpc");
 }
 
 static bool next_message(struct bytes *left, struct bytes *ret)
@@ -413,7 +446,11 @@ static nghttp2_session *client_new(struct grpc_rig *r)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
     nghttp2_session *session;
-    must(nghttp2_session_client_new(&session, c, r) == 0);
+    nghttp2_option *o;
+    must(nghttp2_option_new(&o) == 0);
+    nghttp2_option_set_max_send_header_block_length(o, (size_t)1 << 20);
+    must(nghttp2_session_client_new2(&session, c, r, o) == 0);
+    nghttp2_option_del(o);
     nghttp2_session_callbacks_del(c);
     must(nghttp2_submit_settings(session, 0, NULL, 0) == 0);
     return session;

@@ -65,10 +65,15 @@ struct rig_request {
 };
 struct rig_answer *grpc_rig_call(struct grpc_rig *r,
                                  const struct rig_request *request);
+/* A call without a body, with fields of the caller's behind the usual ones. */
+struct rig_answer *grpc_rig_call_with(struct grpc_rig *r, const char *path,
+                                      const nghttp2_nv *more, size_t count);
 /* More of an open call's body. */
 void grpc_rig_more(struct grpc_rig *r, struct rig_answer *a, struct bytes body,
                    bool end);
 void grpc_rig_reset(struct grpc_rig *r, struct rig_answer *a);
+/* A request's fields, as literals of HPACK. */
+void grpc_rig_fields(struct buf *to, const char *path);
 /* Prefix and message behind what is there. */
 void grpc_rig_frame(struct buf *to, uint8_t flag, struct bytes message);
 /* The nth message of an answer; fails when there is none. */
