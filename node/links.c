@@ -36,6 +36,22 @@ void node_send(void *arg, struct raft_message *take)
     }
 }
 
+void node_send_lease(void *arg, uint64_t to, struct buf *take)
+{
+    const struct node *n = arg;
+    if (n->peers != NULL) {
+        peers_send_lease(n->peers, to, take);
+    }
+}
+
+static void receive_lease(void *arg, uint64_t from, struct bytes frame)
+{
+    struct node *n = arg;
+    if (!n->broken) {
+        replica_receive_lease(n->replica, from, frame);
+    }
+}
+
 static void state_sent(void *arg, uint64_t member, bool ok)
 {
     struct node *n = arg;
@@ -151,6 +167,7 @@ enum status node_start_links(struct node *n, const struct node_options *o,
                                      .listen = listen,
                                      .seed = node_random_seed(),
                                      .receive = receive,
+                                     .receive_lease = receive_lease,
                                      .lost_touch = lost_touch,
                                      .bulk = bulk,
                                      .bulk_lost = bulk_lost,

@@ -87,6 +87,7 @@ enum status node_start_links(struct node *n, const struct node_options *o,
 void node_free_links(struct node *n);
 /* Of struct replica_options; arg is the node. */
 void node_send(void *arg, struct raft_message *take);
+void node_send_lease(void *arg, uint64_t to, struct buf *take);
 void node_links_turn(struct node *n); /* after the replica's */
 void node_links_tick(struct node *n);
 

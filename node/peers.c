@@ -26,6 +26,10 @@ static void on_message(void *arg, uint64_t from, enum peer_stream stream,
         p->options.bulk(p->options.arg, from, frame);
         return;
     }
+    if (frame.size > 0 && frame.data[0] == 0) {
+        p->options.receive_lease(p->options.arg, from, frame);
+        return;
+    }
     if (raft_codec_decode(frame, &m, &fault) != ST_OK) {
         log_warn("a message of member %llx is dropped: %s",
                  (unsigned long long)from, fault.text);
@@ -198,6 +202,13 @@ void peers_send(struct peers *p, struct raft_message *take)
     }
     /* Dropped: the hub has said so through on_unreachable. */
     (void)peer_hub_send_take(p->hub, to, PEER_MESSAGES, &frame);
+}
+
+void peers_send_lease(struct peers *p, uint64_t to, struct buf *take)
+{
+    must(take->size > 0 && take->data[0] == 0);
+    /* Dropped: asked again. */
+    (void)peer_hub_send_take(p->hub, to, PEER_MESSAGES, take);
 }
 
 bool peers_send_bulk(struct peers *p, uint64_t to, struct buf *take)

@@ -20,6 +20,8 @@ struct peers_options {
     uint64_t seed;
     /* A message from a peer; borrowed for the call. */
     void (*receive)(void *arg, const struct raft_message *m);
+    /* A frame about leases (node/lease_forward.c), borrowed. */
+    void (*receive_lease)(void *arg, uint64_t from, struct bytes frame);
     void (*lost_touch)(void *arg, uint64_t member);
     /* Bulk frames (node/transfer.h): one that came, borrowed; the stream to a
      * member was lost; it has room again. */
@@ -37,6 +39,8 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
 void peers_free(struct peers *p);
 
 void peers_send(struct peers *p, struct raft_message *take);
+/* A frame about leases: it begins with a zero byte, as no message does. */
+void peers_send_lease(struct peers *p, uint64_t to, struct buf *take);
 /* False: dropped. The buffer is left empty. */
 bool peers_send_bulk(struct peers *p, uint64_t to, struct buf *take);
 

@@ -16,6 +16,7 @@ void pending_init(struct pending_table *t, uint64_t first_ticket,
     list_init(&t->proposed);
     list_init(&t->reading);
     list_init(&t->sweeping);
+    list_init(&t->asking);
     list_init(&t->finished);
     list_init(&t->spare);
 }
@@ -41,6 +42,7 @@ struct pending *pending_add(struct pending_table *t, struct kv_call *call,
     *p = (struct pending){
         .call = call, .kind = kind, .ticket = ++t->ticket_last};
     list_init(&p->link);
+    list_init(&p->question.link);
     call->state = p;
     t->count++;
     heap_push(&t->deadlines, &p->deadline, deadline_ns);
@@ -63,7 +65,8 @@ static void move_to(struct pending *p, struct list *to,
 
 static void forget_ticket(struct pending_table *t, struct pending *p)
 {
-    if (p->place == PENDING_PROPOSED) {
+    list_remove(&p->question.link);
+    if (p->place == PENDING_PROPOSED || p->place == PENDING_ASKING) {
         hmap_remove(&t->tickets, &p->by_ticket);
     }
 }
@@ -72,6 +75,13 @@ void pending_set_proposed(struct pending_table *t, struct pending *p)
 {
     must(p->place == PENDING_QUEUED);
     move_to(p, &t->proposed, PENDING_PROPOSED);
+    hmap_insert(&t->tickets, &p->by_ticket, hash_u64(p->ticket));
+}
+
+void pending_set_asking(struct pending_table *t, struct pending *p)
+{
+    must(p->place == PENDING_QUEUED);
+    move_to(p, &t->asking, PENDING_ASKING);
     hmap_insert(&t->tickets, &p->by_ticket, hash_u64(p->ticket));
 }
 

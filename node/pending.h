@@ -27,24 +27,41 @@ enum pending_kind {
     PENDING_RANGE,
     PENDING_TXN,
     PENDING_COMPACT,
-    PENDING_ALARM
+    PENDING_ALARM,
+    PENDING_LEASE
 };
 enum pending_place {
     PENDING_QUEUED,
     PENDING_PROPOSED,
     PENDING_READING,
     PENDING_SWEEPING,
+    PENDING_ASKING,
     PENDING_FINISHED
+};
+
+/* What the leader is asked about a lease (node/lease.h). */
+struct lease_question {
+    struct list link; /* of a list of struct leases; or alone */
+    uint64_t from;    /* the member that asks; 0: a call of ours */
+    uint64_t number;  /* the asker's ticket */
+    enum kv_lease_op op;
+    int64_t id;
+    bool renewed; /* the answer is there once the log has it */
+
+    /* The answer, and how much must be applied here for it to count. */
+    int64_t ttl_s, granted_ttl_s;
+    uint64_t index;
 };
 
 struct pending {
     struct list link;           /* of the list its place has */
-    struct hmap_node by_ticket; /* while PROPOSED */
+    struct hmap_node by_ticket; /* while PROPOSED or ASKING */
     struct heap_node deadline;  /* until FINISHED */
     struct kv_call *call;
     uint64_t ticket;
     enum pending_kind kind;
     enum pending_place place;
+    struct lease_question question; /* of PENDING_LEASE */
 };
 
 struct pending_table {
@@ -53,6 +70,7 @@ struct pending_table {
     struct list proposed;
     struct list reading;
     struct list sweeping;
+    struct list asking;
     struct list finished;
     struct hmap tickets;
     struct heap deadlines; /* by ns */
@@ -73,6 +91,8 @@ struct pending *pending_add(struct pending_table *t, struct kv_call *call,
                             enum pending_kind kind, bool is_write,
                             int64_t deadline_ns);
 void pending_set_proposed(struct pending_table *t, struct pending *p);
+/* The leader is asked, here or elsewhere; found again by its ticket. */
+void pending_set_asking(struct pending_table *t, struct pending *p);
 void pending_set_reading(struct pending_table *t, struct pending *p);
 void pending_set_sweeping(struct pending_table *t, struct pending *p);
 /* The answer is st; `done` comes with pending_deliver(). */

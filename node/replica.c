@@ -35,6 +35,7 @@ struct replica *replica_new(const struct replica_options *options,
     r->storage.ops = &replica_log_ops;
     r->log = raft_memory_storage_new();
     r->results = store_results_new();
+    leases_init(r);
     /* Tickets of an earlier life may still come out of the log: begin far from
      * where any other life began. */
     pending_init(&r->pending, hash_u64(options->seed), options->calls_max);
@@ -46,6 +47,7 @@ void replica_free(struct replica *r)
     if (r == NULL) {
         return;
     }
+    leases_fini(r);
     pending_fini(&r->pending);
     for (size_t i = 0; i < r->saves_count; i++) {
         raft_message_fini(&r->saves[i]);
@@ -111,6 +113,7 @@ void replica_tick(struct replica *r)
 {
     raft_tick(r->raft);
     r->alarms_due = true;
+    lease_tick(r);
 }
 
 enum status replica_receive(struct replica *r, const struct raft_message *m,
@@ -261,6 +264,7 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     replica_propose_queued(r);
     replica_watch_alarms(r);
     replica_begin_reads(r);
+    lease_begin(r);
     while (raft_has_ready(r->raft)) {
         const enum status st = carry_out(r, reterr);
         if (st != ST_OK) {
@@ -269,7 +273,12 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     }
     note_leader(r);
     replica_compact_log(r);
-    bool more = replica_answer_reads(r);
+    bool more;
+    const enum status st = lease_turn(r, &more, reterr);
+    if (st != ST_OK) {
+        return st;
+    }
+    more |= replica_answer_reads(r);
     more |= replica_answer_swept(r);
     more |= pending_deliver(&r->pending);
     if (replica_may_serve(r) == ST_OK) {

@@ -40,7 +40,8 @@ struct replica_options {
     /* Of first_conf.voters, in their order, for people to read; NULL: none. */
     const char *const *names;
     uint32_t election_ticks, heartbeat_ticks;
-    uint64_t seed; /* different on every member and at every start */
+    int64_t tick_ns; /* between two ticks */
+    uint64_t seed;   /* different on every member and at every start */
     size_t calls_max;
     int64_t timeout_ms; /* of calls that have none of their own */
     uint64_t request_bytes_max;
@@ -54,6 +55,8 @@ struct replica_options {
     void (*unreserve)(void *arg, uint64_t bytes);
     /* Takes the message and sends it, or loses it: raft asks again. */
     void (*send)(void *arg, struct raft_message *take);
+    /* A frame about leases for another member; likewise. NULL: lost. */
+    void (*send_lease)(void *arg, uint64_t to, struct buf *take);
     int64_t (*now_ns)(void *arg);
     void *host;
 };
@@ -102,6 +105,9 @@ void replica_tick(struct replica *r); /* one heartbeat interval passed */
  * and this one has to stop. */
 enum status replica_receive(struct replica *r, const struct raft_message *m,
                             struct fault *reterr) MUST_USE;
+/* A frame of another member's send_lease(); borrowed, and believed nothing. */
+void replica_receive_lease(struct replica *r, uint64_t from,
+                           struct bytes frame);
 /* Nothing can be sent to that member at present. */
 void replica_unreachable(struct replica *r, uint64_t member);
 

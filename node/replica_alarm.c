@@ -34,10 +34,11 @@ void replica_alarm(struct replica *r, struct admin_alarm *call)
     call->alarms = NULL;
     call->alarms_count = 0;
     if (call->op == ADMIN_ALARM_GET) {
-        replica_submit(r, &call->call, PENDING_ALARM, false, ST_OK);
+        (void)replica_submit(r, &call->call, PENDING_ALARM, false, ST_OK);
         return;
     }
-    replica_submit(r, &call->call, PENDING_ALARM, true, replica_has_leader(r));
+    (void)replica_submit(r, &call->call, PENDING_ALARM, true,
+                         replica_has_leader(r));
     struct pending *p = call->call.state;
     if (call->type == ADMIN_ALARM_NONE && p->place == PENDING_QUEUED) {
         pending_finish(&r->pending, p, ST_OK); /* as etcd: of no kind, none */

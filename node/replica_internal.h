@@ -2,6 +2,7 @@
 #ifndef NODE_REPLICA_INTERNAL_H
 #define NODE_REPLICA_INTERNAL_H
 
+#include "node/lease.h"
 #include "node/pending.h"
 #include "node/replica.h"
 
@@ -48,6 +49,8 @@ struct replica {
     uint64_t ready_index;          /* committed when a leader was first known */
     bool leader_was_known;
 
+    struct leases leases;
+
     /* Alarms that this member raises and clears by its own judgement. */
     struct admin_alarm own_alarm; /* under way when own_alarm_out */
     bool own_alarm_out;
@@ -76,8 +79,9 @@ extern const struct kv_ops replica_kv_ops;
 struct kv_header replica_header(const struct replica *r);
 
 /* Takes a call in; `refused` is its answer unless that is ST_OK. */
-void replica_submit(struct replica *r, struct kv_call *call,
-                    enum pending_kind kind, bool is_write, enum status refused);
+struct pending *replica_submit(struct replica *r, struct kv_call *call,
+                               enum pending_kind kind, bool is_write,
+                               enum status refused);
 enum status replica_has_leader(const struct replica *r) MUST_USE;
 /* ST_CORRUPT while this member is known to differ from the others. */
 enum status replica_may_serve(const struct replica *r) MUST_USE;

@@ -21,8 +21,9 @@ struct kv_header replica_header(const struct replica *r)
                               .raft_term = s.hard.term};
 }
 
-void replica_submit(struct replica *r, struct kv_call *call,
-                    enum pending_kind kind, bool is_write, enum status refused)
+struct pending *replica_submit(struct replica *r, struct kv_call *call,
+                               enum pending_kind kind, bool is_write,
+                               enum status refused)
 {
     const int64_t timeout_ms =
         call->timeout_ms > 0 ? call->timeout_ms : r->options.timeout_ms;
@@ -31,13 +32,11 @@ void replica_submit(struct replica *r, struct kv_call *call,
     struct pending *p = pending_add(&r->pending, call, kind, is_write,
                                     r->options.now_ns(r->options.host) +
                                         timeout_ms * INT64_C(1000000));
-    if (p->place == PENDING_FINISHED) {
-        return;
-    }
     const enum status st = r->stopped ? ST_STOPPED : refused;
-    if (st != ST_OK) {
+    if (p->place != PENDING_FINISHED && st != ST_OK) {
         pending_finish(&r->pending, p, st);
     }
+    return p;
 }
 
 /* A write without a leader to go to is refused at once: nobody shall believe
@@ -59,7 +58,8 @@ enum status replica_may_serve(const struct replica *r)
 static void replica_range(struct kv *kv, struct kv_range *range)
 {
     struct replica *r = replica_of(kv);
-    replica_submit(r, &range->call, PENDING_RANGE, false, replica_may_serve(r));
+    (void)replica_submit(r, &range->call, PENDING_RANGE, false,
+                         replica_may_serve(r));
 }
 
 static void replica_txn(struct kv *kv, struct kv_txn *txn)
@@ -73,15 +73,15 @@ static void replica_txn(struct kv *kv, struct kv_txn *txn)
     if (st == ST_OK && is_write) {
         st = replica_has_leader(r);
     }
-    replica_submit(r, &txn->call, PENDING_TXN, is_write, st);
+    (void)replica_submit(r, &txn->call, PENDING_TXN, is_write, st);
 }
 
 static void replica_compact(struct kv *kv, struct kv_compact *compact)
 {
     struct replica *r = replica_of(kv);
     const enum status st = replica_may_serve(r);
-    replica_submit(r, &compact->call, PENDING_COMPACT, true,
-                   st == ST_OK ? replica_has_leader(r) : st);
+    (void)replica_submit(r, &compact->call, PENDING_COMPACT, true,
+                         st == ST_OK ? replica_has_leader(r) : st);
 }
 
 static void replica_cancel(struct kv *kv, struct kv_call *call)
@@ -201,6 +201,7 @@ const struct kv_ops replica_kv_ops = {
     .range = replica_range,
     .txn = replica_txn,
     .compact = replica_compact,
+    .lease = lease_submit,
     .cancel = replica_cancel,
     .watch = replica_watch,
     .unwatch = replica_unwatch,

@@ -11,7 +11,7 @@
 
 static bool is_serializable(const struct pending *p)
 {
-    if (p->kind == PENDING_ALARM) {
+    if (p->kind == PENDING_ALARM || p->kind == PENDING_LEASE) {
         return false;
     }
     if (p->kind == PENDING_RANGE) {
@@ -34,6 +34,8 @@ static void run(struct replica *r, struct pending *p)
         st = ST_OK;
     } else if ((st = replica_may_serve(r)) != ST_OK) {
         /* nothing of this state is to be believed */
+    } else if (p->kind == PENDING_LEASE) {
+        st = lease_list(r, p, &fault);
     } else if (p->kind == PENDING_RANGE) {
         struct kv_range *range = container_of(p->call, struct kv_range, call);
         st = store_range(r->store, &range->spec, r->results, &range->result,
@@ -114,6 +116,9 @@ void replica_on_read_state(struct replica *r,
                            const struct raft_read_state *state)
 {
     const struct bytes context = payload_bytes(state->context);
+    if (lease_on_read_state(r, state)) {
+        return;
+    }
     if (!r->read_in_flight || context.size != CONTEXT_SIZE ||
         get_u64(context.data) != r->options.seed ||
         get_u64(context.data + 8) != r->read_batch) {

@@ -50,6 +50,9 @@ static enum status encode(struct replica *r, struct pending *p)
         encode_alarm(r, &stamp, p);
         return ST_OK;
     }
+    if (p->kind == PENDING_LEASE) {
+        return lease_encode(r, &stamp, p);
+    }
     must(p->kind == PENDING_TXN);
     const struct kv_txn *txn = container_of(p->call, struct kv_txn, call);
     const enum status st = check_space(r, &txn->spec);
@@ -154,6 +157,9 @@ static void answer(struct replica *r, const struct store_outcome *outcome)
         must(outcome->txn != NULL);
         container_of(p->call, struct kv_txn, call)->result = *outcome->txn;
     }
+    if (p->kind == PENDING_LEASE && outcome->status == ST_OK) {
+        lease_written(p, outcome);
+    }
     if (p->kind == PENDING_ALARM) {
         struct admin_alarm *alarm =
             container_of(p->call, struct admin_alarm, call);
@@ -201,6 +207,7 @@ enum status replica_apply_message(struct replica *r, struct raft_message *m,
         if (st != ST_OK) {
             return st;
         }
+        lease_applied(r, &outcome);
         if (outcome.alarm.type != ADMIN_ALARM_NONE) {
             replica_alarm_applied(r, &outcome);
         }

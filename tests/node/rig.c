@@ -73,6 +73,7 @@ enum status rig_try_start(struct rig *r, struct fault *reterr)
         .names = (const char *const[]){"seven"},
         .election_ticks = 10,
         .heartbeat_ticks = 1,
+        .tick_ns = 100 * INT64_C(1000000),
         .seed = ++r->life,
         .calls_max = 4,
         .timeout_ms = 5000,
@@ -218,4 +219,70 @@ void rig_get(struct rig *r, struct rig_get *g, const char *key,
     g->range.spec.serializable = serializable;
     g->range.call.done = get_done;
     kv_range(r->kv, &g->range);
+}
+
+void rig_pass(struct rig *r, unsigned ticks)
+{
+    for (unsigned i = 0; i < ticks; i++) {
+        r->clock.now_ns += 100 * INT64_C(1000000);
+        replica_tick(r->replica);
+        rig_settle(r);
+    }
+}
+
+static void say_lease(const struct rig_lease *l)
+{
+    static const char *const names[] = {
+        [KV_LEASE_GRANT] = "grant",         [KV_LEASE_REVOKE] = "revoke",
+        [KV_LEASE_KEEPALIVE] = "keepalive", [KV_LEASE_TTL] = "ttl",
+        [KV_LEASE_LIST] = "list",
+    };
+    const struct kv_lease *lease = &l->lease;
+    const struct kv_lease_result *res = &lease->result;
+    char text[200];
+    size_t size = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < res->keys_count; i++) {
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s %.*s",
+                                 i == 0 ? " keys" : "", (int)res->keys[i].size,
+                                 (const char *)res->keys[i].data);
+    }
+    for (size_t i = 0; i < res->ids_count; i++) {
+        size += (size_t)snprintf(text + size, sizeof text - size, " %lld",
+                                 (long long)res->ids[i]);
+    }
+    if (lease->call.status != ST_OK) {
+        rig_say(l->rig, "%s %lld %s", names[lease->op], (long long)lease->id,
+                status_name(lease->call.status));
+    } else if (lease->op == KV_LEASE_LIST) {
+        rig_say(l->rig, "list OK%s", text);
+    } else if (lease->op == KV_LEASE_REVOKE) {
+        rig_say(l->rig, "revoke %lld OK @%lld", (long long)lease->id,
+                (long long)lease->call.header.revision);
+    } else if (lease->op == KV_LEASE_TTL) {
+        rig_say(l->rig, "ttl %lld OK ttl %lld of %lld%s", (long long)lease->id,
+                (long long)res->ttl_s, (long long)res->granted_ttl_s, text);
+    } else {
+        rig_say(l->rig, "%s %lld OK ttl %lld", names[lease->op],
+                (long long)lease->id, (long long)res->ttl_s);
+    }
+}
+
+static void lease_done(struct kv_call *call)
+{
+    struct rig_lease *l = container_of(call, struct rig_lease, lease.call);
+    l->calls++;
+    say_lease(l);
+}
+
+void rig_lease(struct rig *r, struct rig_lease *l, enum kv_lease_op op,
+               int64_t id, int64_t ttl_s)
+{
+    *l = (struct rig_lease){.rig = r};
+    l->lease = (struct kv_lease){.call.done = lease_done,
+                                 .op = op,
+                                 .id = id,
+                                 .ttl_s = ttl_s,
+                                 .with_keys = true};
+    kv_lease(r->kv, &l->lease);
 }

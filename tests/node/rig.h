@@ -64,6 +64,19 @@ struct rig_get {
 void rig_get(struct rig *r, struct rig_get *g, const char *key,
              bool serializable);
 
+/* That many heartbeat intervals pass, with everything made durable. */
+void rig_pass(struct rig *r, unsigned ticks);
+
+/* A lease call that traces "grant 7 OK ttl 10", "keepalive 7 OK ttl 0",
+ * "ttl 7 OK ttl 9 of 10 keys /a /b", "list OK 7 8", "revoke 7 OK @3". */
+struct rig_lease {
+    struct kv_lease lease;
+    struct rig *rig;
+    int calls; /* of done() */
+};
+void rig_lease(struct rig *r, struct rig_lease *l, enum kv_lease_op op,
+               int64_t id, int64_t ttl_s);
+
 /* The trace so far as text, which is then forgotten. */
 const char *rig_trace(struct rig *r);
 void rig_say(struct rig *r, const char *format, ...)
