@@ -52,6 +52,19 @@ static void answer(struct upkeep *u, struct upkeep_op *op, enum status st)
     }
 }
 
+bool upkeep_refuses(struct upkeep *u, struct kv_call *call)
+{
+    size_t count = 0;
+    list_each (link, &u->ops) {
+        count++;
+    }
+    if (u->node->broken || count >= UPKEEP_OPS_MAX) {
+        upkeep_finish(u, call, u->node->broken ? ST_STOPPED : ST_TOO_MANY);
+        return true;
+    }
+    return false;
+}
+
 void upkeep_end(struct upkeep *u, struct upkeep_op *op, enum status st)
 {
     answer(u, op, st);
@@ -59,8 +72,7 @@ void upkeep_end(struct upkeep *u, struct upkeep_op *op, enum status st)
     op->kind->free(op);
 }
 
-/* It ends now, or as soon as no thread works for it. */
-static void give_up(struct upkeep *u, struct upkeep_op *op, enum status st)
+void upkeep_give_up(struct upkeep *u, struct upkeep_op *op, enum status st)
 {
     answer(u, op, st);
     if (op->begun) {
@@ -115,12 +127,38 @@ void upkeep_store_replaced(struct upkeep *u)
     u->held = false;
 }
 
+/* One whose turn it is still; NULL: all had theirs. */
+static struct upkeep_op *next_turn(struct upkeep *u)
+{
+    list_each (link, &u->ops) {
+        struct upkeep_op *op = container_of(link, struct upkeep_op, link);
+        if (op->begun && op->kind->turn != NULL && op->turn != u->turn) {
+            return op;
+        }
+    }
+    return NULL;
+}
+
+/* on_chunk() may cancel and submit: the list changes under us. */
+static bool turn_begun(struct upkeep *u)
+{
+    struct upkeep_op *op;
+    bool any = false;
+    u->turn++;
+    while ((op = next_turn(u)) != NULL) {
+        op->turn = u->turn;
+        any |= op->kind->turn(u, op);
+    }
+    return any;
+}
+
 bool upkeep_turn(struct upkeep *u)
 {
     if (!u->held) {
         begin_ready(u);
     }
-    return answer_all(u);
+    const bool any = turn_begun(u);
+    return answer_all(u) || any;
 }
 
 void upkeep_stop(struct upkeep *u)
@@ -128,7 +166,7 @@ void upkeep_stop(struct upkeep *u)
     list_each_safe (link, &u->ops) {
         struct upkeep_op *op = container_of(link, struct upkeep_op, link);
         if (op->call != NULL) {
-            give_up(u, op, ST_STOPPED);
+            upkeep_give_up(u, op, ST_STOPPED);
         }
     }
     while (answer_all(u)) {
@@ -141,7 +179,7 @@ static void cancel(struct admin *a, struct kv_call *call)
     list_each (link, &u->ops) {
         struct upkeep_op *op = container_of(link, struct upkeep_op, link);
         if (op->call == call) {
-            give_up(u, op, ST_CANCELED);
+            upkeep_give_up(u, op, ST_CANCELED);
             return;
         }
     }
@@ -162,17 +200,6 @@ static void defragment(struct admin *a, struct admin_defragment *call)
     upkeep_finish(upkeep_of(a), &call->call, ST_UNSUPPORTED);
 }
 
-static void snapshot(struct admin *a, struct admin_snapshot *call)
-{
-    upkeep_finish(upkeep_of(a), &call->call, ST_UNSUPPORTED);
-}
-
-static void snapshot_next(struct admin *a, struct admin_snapshot *call)
-{
-    (void)a;
-    (void)call;
-}
-
 static void status(struct admin *a, struct admin_status *ret)
 {
     replica_admin_status(upkeep_node(a)->replica, ret);
@@ -184,8 +211,8 @@ static const struct admin_ops ops = {
     .alarm = alarm,
     .hash = upkeep_hash,
     .defragment = defragment,
-    .snapshot = snapshot,
-    .snapshot_next = snapshot_next,
+    .snapshot = upkeep_snapshot,
+    .snapshot_next = upkeep_snapshot_next,
     .cancel = cancel,
     .status = status,
 };
@@ -229,7 +256,9 @@ void upkeep_tick(struct upkeep *u)
     list_each_safe (link, &u->ops) {
         struct upkeep_op *op = container_of(link, struct upkeep_op, link);
         if (op->call != NULL && now_ns >= op->deadline_ns) {
-            give_up(u, op, ST_TIMEOUT);
+            upkeep_give_up(u, op, ST_TIMEOUT);
+        } else if (op->begun && op->kind->tick != NULL) {
+            op->kind->tick(u, op, now_ns);
         }
     }
     upkeep_auto_compact(u, now_ns);

@@ -97,12 +97,15 @@ void upkeep_hash(struct admin *a, struct admin_hash *call)
     struct upkeep *u = upkeep_of(a);
     struct store *store = u->node->store;
     const int64_t newest = store_revision(store);
-    if (u->node->broken || call->revision > newest ||
-        (call->revision > 0 &&
-         call->revision < store_compact_revision(store))) {
-        const enum status st =
-            call->revision > newest ? ST_FUTURE_REVISION : ST_COMPACTED;
-        upkeep_finish(u, &call->call, u->node->broken ? ST_STOPPED : st);
+    if (upkeep_refuses(u, &call->call)) {
+        return;
+    }
+    if (call->revision > newest) {
+        upkeep_finish(u, &call->call, ST_FUTURE_REVISION);
+        return;
+    }
+    if (call->revision > 0 && call->revision < store_compact_revision(store)) {
+        upkeep_finish(u, &call->call, ST_COMPACTED);
         return;
     }
     struct hash_op *h = xcalloc(1, sizeof *h);

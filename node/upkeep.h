@@ -17,6 +17,8 @@
 #include "node/lane.h"
 #include "node/node_internal.h"
 
+#define UPKEEP_OPS_MAX 64
+
 /* An operation that takes its time.
  *
  *   WAITING -> BEGUN -> (ended and freed)
@@ -28,6 +30,7 @@ struct upkeep_op {
     uint64_t wait_index;  /* it begins when this is durable */
     int64_t deadline_ns;  /* of waiting and running; INT64_MAX: none */
     bool begun;
+    uint64_t turn; /* the one it had last */
 };
 
 struct upkeep_op_kind {
@@ -37,6 +40,10 @@ struct upkeep_op_kind {
      * (call is NULL then), or the store is about to be replaced.  It ends
      * itself, or begins again, when it has. */
     void (*leave)(struct upkeep *u, struct upkeep_op *op);
+    /* May be NULL.  In each turn of one that has begun; true when it did
+     * something; and with each heartbeat interval.  Both may end it. */
+    bool (*turn)(struct upkeep *u, struct upkeep_op *op);
+    void (*tick)(struct upkeep *u, struct upkeep_op *op, int64_t now_ns);
     /* No thread is at work for it. */
     void (*free)(struct upkeep_op *op);
 };
@@ -45,7 +52,8 @@ struct upkeep {
     struct admin admin; /* first: the vtable's self */
     struct node *node;
     struct list finished; /* kv_call.link: `done` is due */
-    struct list ops;
+    struct list ops;      /* at most UPKEEP_OPS_MAX */
+    uint64_t turn;
     bool held;          /* nothing begins: the store is about to be replaced */
     struct lane slow;   /* whole walks over the store */
     struct lane pieces; /* of snapshots */
@@ -77,10 +85,19 @@ void upkeep_store_replaced(struct upkeep *u);
  * in any list. */
 void upkeep_finish(struct upkeep *u, struct kv_call *call, enum status st);
 
+/* No more can be taken in: the call is finished. */
+bool upkeep_refuses(struct upkeep *u, struct kv_call *call);
 /* Takes an operation in, which is freed by kind->free. */
 void upkeep_add(struct upkeep *u, struct upkeep_op *op, struct kv_call *call);
 /* Its answer, if anybody waits; frees it. */
 void upkeep_end(struct upkeep *u, struct upkeep_op *op, enum status st);
+
+/* Answers st now; it ends when it has left the store. */
+void upkeep_give_up(struct upkeep *u, struct upkeep_op *op, enum status st);
+
+/* admin_snapshot.c */
+void upkeep_snapshot(struct admin *a, struct admin_snapshot *call);
+void upkeep_snapshot_next(struct admin *a, struct admin_snapshot *call);
 
 /* admin_hash.c */
 void upkeep_hash(struct admin *a, struct admin_hash *call);

@@ -144,6 +144,7 @@ void store_export_info(const struct store_export *e,
         .term = e->state.numbers.term,
         .revision = e->state.numbers.revision,
         .compact_revision = e->state.numbers.compact_revision,
+        .keys_count = e->state.numbers.keys_count,
         .rows_count = e->counts.rows,
         .bytes_count = e->counts.bytes,
     };

@@ -138,6 +138,7 @@ bool store_import_info(const struct store_import *i,
         .term = i->state.numbers.term,
         .revision = i->state.numbers.revision,
         .compact_revision = i->state.numbers.compact_revision,
+        .keys_count = i->state.numbers.keys_count,
         .rows_count = i->counts.rows,
         .bytes_count = i->counts.bytes,
     };

@@ -193,11 +193,6 @@ void store_close(struct store *s)
     free(s);
 }
 
-void store_identity(const struct store *s, struct store_identity *ret)
-{
-    *ret = s->state.local.identity;
-}
-
 enum status store_set_identity(struct store *s,
                                const struct store_identity *identity,
                                struct fault *reterr)

@@ -37,6 +37,11 @@ int64_t store_swept_revision(const struct store *s)
     return s->state.local.swept_revision;
 }
 
+void store_identity(const struct store *s, struct store_identity *ret)
+{
+    *ret = s->state.local.identity;
+}
+
 void store_stats(const struct store *s, struct store_stats *ret)
 {
     *ret = (struct store_stats){

@@ -27,6 +27,7 @@ struct store_transfer_info {
     uint64_t cluster_id; /* 0: the sender never had one */
     uint64_t index, term;
     int64_t revision, compact_revision;
+    uint64_t keys_count;  /* live ones */
     uint64_t rows_count;  /* in the stream; for showing progress, */
     uint64_t bytes_count; /* and so is this: an estimate from above */
 };
