@@ -48,6 +48,9 @@ struct fs_handle {
 
     struct payload *pinned; /* NULL: empty */
     int64_t pinned_revision;
+    /* The open was answered by a leader in this term that nobody had confirmed
+     * (kv_range_spec.may_presume); 0: it was confirmed, or is by now. */
+    uint64_t presumed_term;
     struct fs_draft draft;
     struct fs_publication publication;
     enum status outcome; /* of the last publication */

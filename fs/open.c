@@ -71,6 +71,8 @@ static bool reads_replacement(const struct fs_call *c)
            !is_for_writing(c->flags);
 }
 
+static void ask_for_value(struct fs_call *c, bool may_presume);
+
 static void opened(struct fs_call *c)
 {
     struct fs_node *n = c->node;
@@ -93,8 +95,29 @@ static void opened(struct fs_call *c)
         fs_reply_errno(c, ESTALE); /* the kernel walks again */
         return;
     }
+    if (r->presumed && r->items[0].value_size == 0) {
+        ask_for_value(c, false); /* nothing to cut off: no publication */
+        return;
+    }
     fs_node_update(c->fs, n, &r->items[0], fs_call_revision(c));
-    fs_reply_open(c, open_handle(c, n, &r->items[0]));
+    struct fs_handle *h = open_handle(c, n, &r->items[0]);
+    h->presumed_term = r->presumed ? c->range.call.header.raft_term : 0;
+    fs_reply_open(c, h);
+}
+
+/* An open that cuts the value off is followed by its publication, which tells
+ * whether the file was there. */
+static void ask_for_value(struct fs_call *c, bool may_presume)
+{
+    struct kv_range_spec *range = fs_call_range(c);
+    buf_clear(&c->target.key);
+    buf_append(&c->target.key, fs_node_key(c->node));
+    range->keys.key = buf_bytes(&c->target.key);
+    range->serializable = c->fs->options.consistency == FS_SERIALIZABLE;
+    /* A value that is cut off at once need not be fetched. */
+    range->keys_only = (c->flags & O_TRUNC) != 0;
+    range->may_presume = may_presume && !range->serializable;
+    fs_call_ask(c, opened);
 }
 
 static void open_ask(struct fs_call *c)
@@ -109,14 +132,8 @@ static void open_ask(struct fs_call *c)
         fs_reply_errno(c, ESTALE);
         return;
     }
-    struct kv_range_spec *range = fs_call_range(c);
-    buf_clear(&c->target.key);
-    buf_append(&c->target.key, fs_node_key(n));
-    range->keys.key = buf_bytes(&c->target.key);
-    range->serializable = c->fs->options.consistency == FS_SERIALIZABLE;
-    /* A value that is cut off at once need not be fetched. */
-    range->keys_only = (c->flags & O_TRUNC) != 0;
-    fs_call_ask(c, opened);
+    ask_for_value(c, (c->flags & O_TRUNC) != 0 &&
+                         (c->flags & O_ACCMODE) != O_RDONLY);
 }
 
 void fs_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
@@ -265,8 +282,10 @@ static void create_look(struct fs_call *c)
     txn->success_count = fs_target_look(&c->target, c->success);
     c->size = look_at_parent(c, txn);
     c->success[0].range.keys_only = (c->flags & O_TRUNC) != 0;
-    c->success[0].range.serializable =
-        c->fs->options.consistency == FS_SERIALIZABLE;
+    /* Within the same system call the kernel has looked the name up, and was
+     * told that it is not there, which was confirmed (fs/lookup.c): what is
+     * applied here is at least as new. */
+    c->success[0].range.serializable = true;
     fs_call_ask(c, create_looked);
 }
 

@@ -9,6 +9,11 @@
  * that what was deleted does not come back; unless the draft replaces the whole
  * value, also that the value is the one it was laid over.  A file that nobody
  * can reach any more takes its draft with it, as an unlinked file does.
+ *
+ * Whether it was there when it was opened may have been presumed.  A
+ * publication that succeeds proves it, since a life has no gaps.  One that
+ * finds the file gone knows only if the same leader led all the while; if not,
+ * the close fails.
  */
 
 #include "base/must.h"
@@ -52,13 +57,21 @@ static void settle(struct fs_handle *h, struct bytes value, int64_t revision)
     h->pinned_revision = revision;
     payload_drop(h->publication.doubt);
     h->publication.doubt = NULL;
+    h->presumed_term = 0;
     fs_draft_reset(&h->draft);
     fs_timer_stop(h->fs, &h->idle);
 }
 
-/* Nobody can reach the file: only this handle sees what it wrote. */
+/* Nobody can reach the file: only this handle sees what it wrote.  Unless it
+ * may have been gone, and perhaps made again, before it was opened. */
 static void lose(struct fs_handle *h)
 {
+    struct kv_status status;
+    kv_status(h->fs->kv, &status);
+    if (h->presumed_term != 0 && h->presumed_term != status.header.raft_term) {
+        over(h, ST_TIMEOUT);
+        return;
+    }
     struct buf content = h->draft.content;
     h->draft.content = (struct buf){.size = 0};
     settle(h, buf_bytes(&content), h->pinned_revision);

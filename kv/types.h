@@ -76,6 +76,13 @@ struct kv_range_spec {
     bool grouped;
     uint32_t group_from;
 
+    /* Extension, of kv_range only: the answer may be presumed, that is, given
+     * by a leader from what it has applied although no quorum has confirmed
+     * that it still leads; `presumed` says so.  For who changes what was read
+     * next: when a transaction that was submitted behind it is answered with
+     * the same header.raft_term, the presumption was right. */
+    bool may_presume;
+
     /* Extension: with a limit, `count` may stop where the items do (`more` is
      * exact).  Spares a walk over the rest of the range, which the pages of a
      * long listing would each repeat. */
@@ -86,6 +93,7 @@ struct kv_range_result {
     const struct kv_item *items;
     size_t items_count;
     bool more;     /* the limit cut the answer */
+    bool presumed; /* see may_presume */
     int64_t count; /* keys in the range, whatever the limit */
 };
 

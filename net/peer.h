@@ -139,6 +139,10 @@ bool peer_hub_has(const struct peer_hub *h, uint64_t id);
 bool peer_hub_send_take(struct peer_hub *h, uint64_t to,
                         enum peer_stream stream, struct buf *frame);
 
+/* What is queued leaves now, as far as the system takes it, and not at the end
+ * of the turn: for who is about to keep the loop busy. */
+void peer_hub_flush(struct peer_hub *h);
+
 struct peer_stream_stats {
     bool connected;
     uint64_t frames_sent, bytes_sent; /* handed to the system; whole frames */

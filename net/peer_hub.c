@@ -249,6 +249,17 @@ bool peer_hub_send_take(struct peer_hub *h, uint64_t to,
     return peer_link_send_take(&p->links[stream], frame);
 }
 
+/* Links stay marked: their notices are for the end of the turn. */
+void peer_hub_flush(struct peer_hub *h)
+{
+    list_each (at, &h->dirty) {
+        struct peer_link *l = container_of(at, struct peer_link, dirty);
+        if (l->conn != NULL) {
+            (void)peer_conn_flush(l->conn); /* the end becomes a notice */
+        }
+    }
+}
+
 enum status peer_hub_peer_stats(const struct peer_hub *h, uint64_t id,
                                 enum peer_stream stream,
                                 struct peer_stream_stats *ret)

@@ -71,6 +71,10 @@ static void receive(void *arg, const struct raft_message *m)
     const enum status st = replica_receive(n->replica, m, &fault);
     if (st != ST_OK) {
         node_fail(n, st, &fault);
+    } else if (m->type == RAFT_MSG_PROPOSE) {
+        struct raft_status s;
+        raft_status(replica_raft(n->replica), &s);
+        peers_owe(n->peers, m->from, s.last_index);
     }
 }
 

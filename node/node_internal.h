@@ -19,6 +19,7 @@ struct save_job {
     bool hard_state_waits;             /* to be written with the next entries */
     struct raft_hard_state written; /* the log's; of commit nothing is said */
     bool unsynced;                  /* written, not yet durable */
+    int64_t sync_ns;                /* what a sync takes, of late */
     bool trim;                      /* after the sync, forget up to: */
     uint64_t trim_index, trim_term;
     bool tends; /* nothing to save: goes on making the next segment */

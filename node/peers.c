@@ -2,19 +2,49 @@
 
 #include "node/peers.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/must.h"
 #include "net/peer.h"
+#include "node/lazy.h"
 #include "proto/raft_codec.h"
+
+/* What one member is told without hurry. */
+struct slow_lane {
+    uint64_t id;
+    struct lazy lazy;
+};
 
 struct peers {
     struct peers_options options;
     uint64_t member_id;
     struct peer_hub *hub;
+    struct slow_lane lanes[RAFT_MEMBERS_MAX];
+    size_t lanes_count;
+    /* The loop's timers count milliseconds, which is too long to wait. */
+    int alarm_fd;
+    struct loop_poll *alarm;
+    int64_t alarm_ns; /* when it goes off; INT64_MAX: never */
 };
+
+static struct slow_lane *lane_of(struct peers *p, uint64_t id)
+{
+    for (size_t i = 0; i < p->lanes_count; i++) {
+        if (p->lanes[i].id == id) {
+            return &p->lanes[i];
+        }
+    }
+    if (p->lanes_count == RAFT_MEMBERS_MAX) {
+        return NULL; /* after many changes of the membership: all at once */
+    }
+    p->lanes[p->lanes_count].id = id;
+    return &p->lanes[p->lanes_count++];
+}
 
 static void on_message(void *arg, uint64_t from, enum peer_stream stream,
                        struct bytes frame)
@@ -45,6 +75,10 @@ static void on_unreachable(void *arg, uint64_t to, enum peer_stream stream)
 {
     struct peers *p = arg;
     if (stream == PEER_MESSAGES) {
+        struct slow_lane *lane = lane_of(p, to);
+        if (lane != NULL) {
+            lazy_on_loss(&lane->lazy);
+        }
         p->options.lost_touch(p->options.arg, to);
     }
 }
@@ -146,6 +180,69 @@ static enum status connect_all(struct peers *p, const struct identity *id,
     return ST_OK;
 }
 
+static void send_now(struct peers *p, struct raft_message *take)
+{
+    struct buf frame = {0};
+    struct fault fault;
+    const uint64_t to = take->to;
+    const enum status st = raft_codec_encode(take, &frame, &fault);
+    raft_message_fini(take);
+    if (st != ST_OK) {
+        log_error("a message to member %llx cannot be sent: %s",
+                  (unsigned long long)to, fault.text);
+        buf_fini(&frame);
+        return;
+    }
+    /* Dropped: the hub has said so through on_unreachable. */
+    (void)peer_hub_send_take(p->hub, to, PEER_MESSAGES, &frame);
+}
+
+/* --- what is kept for a moment --- */
+
+static void set_alarm(struct peers *p, int64_t at_ns)
+{
+    if (at_ns >= p->alarm_ns) {
+        return;
+    }
+    const struct itimerspec when = {
+        .it_value = {.tv_sec = at_ns / 1000000000,
+                     .tv_nsec = at_ns % 1000000000}};
+    must(timerfd_settime(p->alarm_fd, TFD_TIMER_ABSTIME, &when, NULL) == 0);
+    p->alarm_ns = at_ns;
+}
+
+static void on_alarm(void *arg, int fd)
+{
+    struct peers *p = arg;
+    uint64_t times;
+    const int64_t now_ns = loop_now_ns();
+    (void)!read(fd, &times, sizeof times); /* the clock decides */
+    p->alarm_ns = INT64_MAX;
+    int64_t next_ns = INT64_MAX;
+    for (size_t i = 0; i < p->lanes_count; i++) {
+        struct lazy *l = &p->lanes[i].lazy;
+        struct raft_message m;
+        if (l->keeps && l->due_ns > now_ns) {
+            next_ns = l->due_ns < next_ns ? l->due_ns : next_ns;
+        } else if (lazy_take(l, &m)) {
+            send_now(p, &m);
+        }
+    }
+    set_alarm(p, next_ns);
+}
+
+static enum status make_alarm(struct peers *p, struct loop *loop,
+                              struct fault *reterr)
+{
+    p->alarm_ns = INT64_MAX;
+    p->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (p->alarm_fd < 0) {
+        return fault_sys(reterr, errno, "cannot make a timer");
+    }
+    p->alarm = loop_poll_start(loop, p->alarm_fd, on_alarm, p);
+    return ST_OK;
+}
+
 enum status peers_new(struct loop *loop, const struct peers_options *options,
                       struct peers **ret, struct fault *reterr)
 {
@@ -167,7 +264,10 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
     ho.member_id = options->identity->member_id;
     ho.seed = options->seed;
     p->hub = peer_hub_new(loop, &ho, &callbacks, p);
-    enum status st = listen_at(p, options->listen, reterr);
+    enum status st = make_alarm(p, loop, reterr);
+    if (st == ST_OK) {
+        st = listen_at(p, options->listen, reterr);
+    }
     if (st == ST_OK) {
         st = connect_all(p, options->identity, reterr);
     }
@@ -181,27 +281,18 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
 
 void peers_free(struct peers *p)
 {
-    if (p != NULL) {
-        peer_hub_free(p->hub);
-        free(p);
-    }
-}
-
-void peers_send(struct peers *p, struct raft_message *take)
-{
-    struct buf frame = {0};
-    struct fault fault;
-    const uint64_t to = take->to;
-    const enum status st = raft_codec_encode(take, &frame, &fault);
-    raft_message_fini(take);
-    if (st != ST_OK) {
-        log_error("a message to member %llx cannot be sent: %s",
-                  (unsigned long long)to, fault.text);
-        buf_fini(&frame);
+    if (p == NULL) {
         return;
     }
-    /* Dropped: the hub has said so through on_unreachable. */
-    (void)peer_hub_send_take(p->hub, to, PEER_MESSAGES, &frame);
+    peer_hub_free(p->hub);
+    for (size_t i = 0; i < p->lanes_count; i++) {
+        lazy_fini(&p->lanes[i].lazy);
+    }
+    if (p->alarm_fd >= 0) {
+        loop_poll_stop(p->alarm);
+        (void)close(p->alarm_fd);
+    }
+    free(p);
 }
 
 void peers_send_lease(struct peers *p, uint64_t to, struct buf *take)
@@ -214,4 +305,31 @@ void peers_send_lease(struct peers *p, uint64_t to, struct buf *take)
 bool peers_send_bulk(struct peers *p, uint64_t to, struct buf *take)
 {
     return peer_hub_send_take(p->hub, to, PEER_BULK, take);
+}
+
+void peers_send(struct peers *p, struct raft_message *take)
+{
+    struct slow_lane *lane = lane_of(p, take->to);
+    struct raft_message before;
+    if (lane != NULL && lazy_keep(&lane->lazy, take, loop_now_ns())) {
+        set_alarm(p, lane->lazy.due_ns);
+        return;
+    }
+    if (lane != NULL && lazy_take(&lane->lazy, &before)) {
+        send_now(p, &before);
+    }
+    send_now(p, take);
+}
+
+void peers_owe(struct peers *p, uint64_t member, uint64_t index)
+{
+    struct slow_lane *lane = lane_of(p, member);
+    if (lane != NULL) {
+        lazy_owe(&lane->lazy, index);
+    }
+}
+
+void peers_flush(struct peers *p)
+{
+    peer_hub_flush(p->hub);
 }

@@ -38,9 +38,14 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
 /* No callback comes after this. NULL is fine. */
 void peers_free(struct peers *p);
 
+/* At the end of the turn, or a moment later (node/lazy.h). */
 void peers_send(struct peers *p, struct raft_message *take);
 /* A frame about leases: it begins with a zero byte, as no message does. */
 void peers_send_lease(struct peers *p, uint64_t to, struct buf *take);
+/* A client at that member waits to be told that this index is committed. */
+void peers_owe(struct peers *p, uint64_t member, uint64_t index);
+/* What was sent leaves now: the caller will keep the loop for a while. */
+void peers_flush(struct peers *p);
 /* False: dropped. The buffer is left empty. */
 bool peers_send_bulk(struct peers *p, uint64_t to, struct buf *take);
 

@@ -90,6 +90,7 @@ enum status replica_begin(struct replica *r,
         .check_quorum = true,
         .pre_vote = true,
         .read_mode = RAFT_READ_SAFE,
+        .asker_confirms = true,
         .step_down_on_removal = true,
         .async_storage_writes = true,
         .seed = r->options.seed,
@@ -241,6 +242,15 @@ static enum status carry_out(struct replica *r, struct fault *reterr)
     return ST_OK;
 }
 
+static enum status carry_out_all(struct replica *r, struct fault *reterr)
+{
+    enum status st = ST_OK;
+    while (st == ST_OK && raft_has_ready(r->raft)) {
+        st = carry_out(r, reterr);
+    }
+    return st;
+}
+
 static void note_leader(struct replica *r)
 {
     if (r->leader_was_known) {
@@ -263,18 +273,20 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     pending_expire(&r->pending, clock->now_ns);
     replica_propose_queued(r);
     replica_watch_alarms(r);
-    replica_begin_reads(r);
     lease_begin(r);
-    while (raft_has_ready(r->raft)) {
-        const enum status st = carry_out(r, reterr);
-        if (st != ST_OK) {
-            return st;
-        }
+    enum status st = carry_out_all(r, reterr);
+    if (st == ST_OK) {
+        /* Behind what could be applied, so that a leader may presume. */
+        replica_begin_reads(r);
+        st = carry_out_all(r, reterr);
+    }
+    if (st != ST_OK) {
+        return st;
     }
     note_leader(r);
     replica_compact_log(r);
     bool more;
-    const enum status st = lease_turn(r, &more, reterr);
+    st = lease_turn(r, &more, reterr);
     if (st != ST_OK) {
         return st;
     }

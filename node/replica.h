@@ -18,7 +18,8 @@
  *   N2  a write is answered ST_OK only after its entry was applied here
  *   N3  every submitted call gets exactly one done()
  *   N4  a read is run at an applied index at or above the read index that was
- *       confirmed after it was submitted
+ *       confirmed after it was submitted; a presumed one (kv/types.h) by a
+ *       leader at its commit index
  *   N5  the log on disk is never trimmed above the store's durable index
  */
 #ifndef NODE_REPLICA_H

@@ -23,7 +23,20 @@ static bool is_serializable(const struct pending *p)
            txn->spec.success[0].range.serializable;
 }
 
-static void run(struct replica *r, struct pending *p)
+/* What a leader has applied is all that was ever acknowledged, if it leads. */
+static bool may_presume(const struct replica *r, const struct pending *p)
+{
+    if (p->kind != PENDING_RANGE ||
+        !container_of(p->call, struct kv_range, call)->spec.may_presume) {
+        return false;
+    }
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    return s.soft.role == RAFT_LEADER && s.committed_in_term &&
+           store_applied_index(r->store) == s.hard.commit;
+}
+
+static void run(struct replica *r, struct pending *p, bool presumed)
 {
     struct fault fault;
     enum status st;
@@ -40,6 +53,7 @@ static void run(struct replica *r, struct pending *p)
         struct kv_range *range = container_of(p->call, struct kv_range, call);
         st = store_range(r->store, &range->spec, r->results, &range->result,
                          &fault);
+        range->result.presumed = presumed;
     } else {
         struct kv_txn *txn = container_of(p->call, struct kv_txn, call);
         st = store_read_txn(r->store, &txn->spec, r->results, &txn->result,
@@ -93,7 +107,7 @@ void replica_begin_reads(struct replica *r)
     bool any = false;
     list_each_safe (link, &r->pending.queued_reads) {
         struct pending *p = container_of(link, struct pending, link);
-        if (is_serializable(p)) {
+        if (is_serializable(p) || may_presume(r, p)) {
             list_remove(link);
             list_push(&local, link);
         } else if (!r->read_in_flight) {
@@ -108,7 +122,8 @@ void replica_begin_reads(struct replica *r)
         ask(r);
     }
     while (!list_is_empty(&local)) {
-        run(r, container_of(local.next, struct pending, link));
+        struct pending *p = container_of(local.next, struct pending, link);
+        run(r, p, !is_serializable(p));
     }
 }
 
@@ -140,7 +155,7 @@ bool replica_answer_reads(struct replica *r)
     list_splice(&now, &r->pending.reading);
     const bool any = !list_is_empty(&now);
     while (!list_is_empty(&now)) {
-        run(r, container_of(now.next, struct pending, link));
+        run(r, container_of(now.next, struct pending, link), false);
     }
     return any || !list_is_empty(&r->pending.queued_reads);
 }

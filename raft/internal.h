@@ -141,7 +141,7 @@ void raft_append_empty(struct raft *r, enum raft_entry_type type);
 void raft_reduce_uncommitted(struct raft *r, uint64_t size);
 
 /* ---- reads.c ---- */
-void raft_lead_read(struct raft *r, uint64_t from, struct payload *context);
+void raft_lead_read(struct raft *r, const struct raft_message *m);
 /* Something was committed in the leader's term. */
 void raft_release_early_reads(struct raft *r);
 void raft_confirm_reads(struct raft *r);

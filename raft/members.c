@@ -143,6 +143,21 @@ bool raft_members_quorum_is_active(const struct raft_members *m)
                            m) == RAFT_VOTE_WON;
 }
 
+static bool is_one_of_two(const void *context, uint64_t id, bool *ret_granted)
+{
+    const uint64_t *two = context;
+    *ret_granted = id == two[0] || id == two[1];
+    return *ret_granted;
+}
+
+bool raft_members_are_quorum(const struct raft_members *m, uint64_t a,
+                             uint64_t b)
+{
+    const uint64_t two[] = {a, b};
+    return raft_joint_vote(&m->conf.incoming, &m->conf.outgoing, is_one_of_two,
+                           two) == RAFT_VOTE_WON;
+}
+
 void raft_members_reset_votes(struct raft_members *m)
 {
     m->votes.granted.count = 0;

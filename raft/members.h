@@ -41,6 +41,10 @@ uint64_t raft_members_read_position(const struct raft_members *m);
 /* Are those heard of recently a quorum? */
 bool raft_members_quorum_is_active(const struct raft_members *m);
 
+/* Are these two? */
+bool raft_members_are_quorum(const struct raft_members *m, uint64_t a,
+                             uint64_t b);
+
 void raft_members_reset_votes(struct raft_members *m);
 /* The first answer counts; votes of strangers are not kept. */
 void raft_members_record_vote(struct raft_members *m, uint64_t id,

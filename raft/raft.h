@@ -107,6 +107,11 @@ struct raft_config {
                         * a leader ignore candidates (sections 6.2, 4.2.3) */
     bool pre_vote;     /* section 9.6 */
     enum raft_read_mode read_mode; /* RAFT_READ_LEASE needs check_quorum */
+    /* A follower's request for a read index bears its term, and counts as its
+     * confirmation of that read (raft/reads.c): two messages instead of six
+     * among three.  Who does not know the field ignores it.  Off as published.
+     */
+    bool asker_confirms;
     bool disable_proposal_forwarding;
     bool disable_conf_change_validation;
     bool step_down_on_removal;

@@ -73,12 +73,31 @@ static void begin(struct raft *r, struct raft_read *read)
     }
 }
 
-void raft_lead_read(struct raft *r, uint64_t from, struct payload *context)
+/* Who asks says in which term it asked (log_term).  If that is this leader's,
+ * and the two are a quorum, then nobody was elected in a later term before the
+ * question was put: such a leader has a vote of one of them, and neither had
+ * left the term, the asker when it asked and the leader now.  So whatever was
+ * acknowledged before is committed here.  This holds for this one question: the
+ * message may be old, and tells nothing about others that wait. */
+static bool is_confirmed_by_asker(const struct raft *r,
+                                  const struct raft_message *m)
+{
+    return r->config.asker_confirms && m->log_term == r->term &&
+           m->from != r->id &&
+           raft_members_are_quorum(&r->members, r->id, m->from);
+}
+
+void raft_lead_read(struct raft *r, const struct raft_message *m)
 {
     must(r->role == RAFT_LEADER);
-    struct raft_read read = {.from = from, .context = context};
+    struct raft_read read = {.from = m->from, .context = m->context};
     if (!raft_committed_in_term(r)) {
         raft_read_queue_push(&r->reads.early, &read);
+        return;
+    }
+    if (is_confirmed_by_asker(r, m)) {
+        read.index = r->log.committed;
+        answer(r, &read);
         return;
     }
     begin(r, &read);
@@ -107,7 +126,10 @@ void raft_release_early_reads(struct raft *r)
 
 enum status raft_read_index(struct raft *r, struct payload *context)
 {
-    const struct raft_message m = {
-        .type = RAFT_MSG_READ_INDEX, .from = r->id, .context = context};
+    const struct raft_message m = {.type = RAFT_MSG_READ_INDEX,
+                                   .from = r->id,
+                                   .log_term =
+                                       r->config.asker_confirms ? r->term : 0,
+                                   .context = context};
     return raft_dispatch(r, &m);
 }

@@ -10,7 +10,7 @@ enum status raft_step_leader(struct raft *r, const struct raft_message *m)
         return raft_propose_entries(r, m->entries.list, m->entries.count);
     }
     if (m->type == RAFT_MSG_READ_INDEX) {
-        raft_lead_read(r, m->from, m->context);
+        raft_lead_read(r, m);
         return ST_OK;
     }
     struct raft_progress *p = raft_members_find(&r->members, m->from);

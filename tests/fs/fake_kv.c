@@ -511,7 +511,8 @@ static void submit(struct fake_kv *f, struct kv_call *call, uint64_t kind)
 static void ask_range(struct kv *kv, struct kv_range *range)
 {
     struct fake_kv *f = container_of(kv, struct fake_kv, kv);
-    f->linearizable += range->spec.serializable ? 0 : 1;
+    const bool presumed = f->presumes && range->spec.may_presume;
+    f->linearizable += range->spec.serializable || presumed ? 0 : 1;
     submit(f, &range->call, 0);
 }
 
@@ -569,6 +570,7 @@ bool fake_kv_answer_one(struct fake_kv *f)
     if (call->status == ST_OK && call->ticket == 0) {
         struct kv_range *r = container_of(call, struct kv_range, call);
         call->status = do_range(f, &r->spec, &r->result);
+        r->result.presumed = f->presumes && r->spec.may_presume;
     } else if (call->status == ST_OK) {
         struct kv_txn *t = container_of(call, struct kv_txn, call);
         void (*before)(struct fake_kv *) = f->before_txn;

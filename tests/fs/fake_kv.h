@@ -41,6 +41,7 @@ struct fake_kv {
     enum status fail;        /* of everything, without doing it; ST_OK: no */
     enum status lie;         /* of writes, after doing them */
     size_t lies;             /* how many more times */
+    bool presumes;           /* where it may, as a leader does */
 
     /* What was asked. */
     size_t asked, linearizable, writes, cancelled;

@@ -133,6 +133,69 @@ TEST(open, gone_is_stale)
     rig_end(&r);
 }
 
+/* A write that nobody could lose costs no confirmation of the open; what the
+ * publication does not prove is confirmed. */
+TEST(open, what_is_cut_off_is_presumed)
+{
+    static struct rig r;
+    rig_begin(&r, "");
+    uint64_t h;
+    (void)fake_put(&r.kv, "/k", "old");
+    (void)fake_put(&r.kv, "/empty", "");
+    const uint64_t node = rig_walk(&r, "k");
+    const uint64_t empty = rig_walk(&r, "empty");
+    r.kv.presumes = true;
+    r.kv.linearizable = 0;
+    EXPECT_INT(rig_open(&r, node, O_WRONLY | O_TRUNC, &h), 0);
+    EXPECT_INT(r.kv.linearizable, 0);
+    EXPECT_INT(rig_write(&r, node, h, 0, "new", O_WRONLY), 0);
+    EXPECT_INT(rig_flush(&r, node, h), 0);
+    EXPECT_TEXT(rig_value(&r, "/k"), "new");
+    EXPECT_INT(rig_release(&r, node, h), 0);
+    r.kv.linearizable = 0;
+    EXPECT_INT(rig_open(&r, empty, O_WRONLY | O_TRUNC, &h), 0);
+    EXPECT_INT(r.kv.linearizable, 1); /* nothing will be published */
+    EXPECT_INT(rig_release(&r, empty, h), 0);
+    r.kv.linearizable = 0;
+    EXPECT_INT(rig_open(&r, node, O_WRONLY, &h), 0); /* the rest stays */
+    EXPECT_INT(r.kv.linearizable, 1);
+    EXPECT_INT(rig_release(&r, node, h), 0);
+    rig_end(&r);
+}
+
+static void remove_k(struct fake_kv *f)
+{
+    (void)fake_delete(f, "/k");
+}
+
+static void remove_k_in_another_term(struct fake_kv *f)
+{
+    f->status.header.raft_term++;
+    remove_k(f);
+}
+
+/* Danger: a deposed leader lets a file be opened that was removed long ago; its
+ * new content goes nowhere, and close says that all is well. */
+TEST(open, what_was_presumed_wrongly_is_no_success)
+{
+    static struct rig r;
+    for (int i = 0; i < 2; i++) {
+        rig_begin(&r, "");
+        uint64_t h;
+        (void)fake_put(&r.kv, "/k", "old");
+        const uint64_t node = rig_walk(&r, "k");
+        r.kv.presumes = true;
+        EXPECT_INT(rig_open(&r, node, O_WRONLY | O_TRUNC, &h), 0);
+        EXPECT_INT(rig_write(&r, node, h, 0, "new", O_WRONLY), 0);
+        r.kv.before_txn = i == 0 ? remove_k : remove_k_in_another_term;
+        /* The same leader: removed while it was open, as unlink(2) has it. */
+        EXPECT_INT(rig_flush(&r, node, h), i == 0 ? 0 : ETIMEDOUT);
+        EXPECT_TEXT(rig_value(&r, "/k"), "-");
+        EXPECT_INT(rig_release(&r, node, h), 0);
+        rig_end(&r);
+    }
+}
+
 /* Found out before the user believes that it was written. */
 TEST(open, for_writing_without_a_leader_fails_at_once)
 {

@@ -6,7 +6,7 @@
 
 #include "base/must.h"
 
-static const uint64_t members[] = {7};
+static const uint64_t members[] = {7, 8, 9};
 
 static bool reserve(void *arg, uint64_t bytes)
 {
@@ -22,9 +22,20 @@ static void unreserve(void *arg, uint64_t bytes)
 
 static void send(void *arg, struct raft_message *m)
 {
-    (void)arg;
-    (void)m;
-    fail_msg("one member has nobody to send to");
+    struct rig *r = arg;
+    char line[256];
+    EXPECT(r->of_three); /* else there is nobody to send to */
+    size_t size = (size_t)snprintf(
+        line, sizeof line, "to %llu: %s index %llu commit %llu",
+        (unsigned long long)m->to, raft_message_type_name(m->type),
+        (unsigned long long)m->index, (unsigned long long)m->commit);
+    if (m->entries.count > 0) {
+        size += (size_t)snprintf(line + size, sizeof line - size, " +%zu",
+                                 m->entries.count);
+    }
+    line[size++] = '\n';
+    buf_append(&r->sent, (struct bytes){(const uint8_t *)line, size});
+    raft_message_fini(m);
 }
 
 static int64_t now_ns(void *arg)
@@ -43,16 +54,59 @@ void rig_say(struct rig *r, const char *format, ...)
     buf_append_byte(&r->trace, '\n');
 }
 
+static const char *take_text(struct buf *b, char *text, size_t size)
+{
+    must(b->size < size);
+    if (b->size > 0) {
+        memcpy(text, b->data, b->size);
+    }
+    text[b->size] = '\0';
+    buf_clear(b);
+    return text;
+}
+
 const char *rig_trace(struct rig *r)
 {
     static char text[4096];
-    must(r->trace.size < sizeof text);
-    if (r->trace.size > 0) {
-        memcpy(text, r->trace.data, r->trace.size);
+    return take_text(&r->trace, text, sizeof text);
+}
+
+const char *rig_sent(struct rig *r)
+{
+    static char text[4096];
+    return take_text(&r->sent, text, sizeof text);
+}
+
+void rig_hear(struct rig *r, struct raft_message m)
+{
+    struct fault fault = {{0}};
+    m.to = members[0];
+    EXPECT_INT(replica_receive(r->replica, &m, &fault), ST_OK);
+    raft_message_fini(&m);
+    rig_turn(r);
+}
+
+static void hear_answer(struct rig *r, enum raft_message_type type)
+{
+    rig_hear(r, (struct raft_message){
+                    .type = type, .from = 8, .term = 1, .index = 1});
+    rig_settle(r);
+}
+
+void rig_elect(struct rig *r)
+{
+    for (int ticks = 0; ticks < 20 && r->sent.size == 0; ticks++) {
+        replica_tick(r->replica);
+        rig_settle(r);
     }
-    text[r->trace.size] = '\0';
-    buf_clear(&r->trace);
-    return text;
+    hear_answer(r, RAFT_MSG_PRE_VOTE_RESPONSE);
+    hear_answer(r, RAFT_MSG_VOTE_RESPONSE);
+    hear_answer(r, RAFT_MSG_APPEND_RESPONSE);
+    struct raft_status s;
+    raft_status(replica_raft(r->replica), &s);
+    EXPECT_INT(s.soft.role, RAFT_LEADER);
+    EXPECT(s.committed_in_term);
+    (void)rig_sent(r);
 }
 
 enum status rig_try_start(struct rig *r, struct fault *reterr)
@@ -69,8 +123,8 @@ enum status rig_try_start(struct rig *r, struct fault *reterr)
     const struct replica_options ro = {
         .cluster_id = 99,
         .member_id = members[0],
-        .first_conf = {.voters = members, .voters_count = 1},
-        .names = (const char *const[]){"seven"},
+        .first_conf = {.voters = members, .voters_count = r->of_three ? 3 : 1},
+        .names = (const char *const[]){"seven", "eight", "nine"},
         .election_ticks = 10,
         .heartbeat_ticks = 1,
         .tick_ns = 100 * INT64_C(1000000),
@@ -119,6 +173,7 @@ void rig_end(struct rig *r)
     stop(r);
     raft_entries_fini(&r->disk);
     buf_fini(&r->trace);
+    buf_fini(&r->sent);
 }
 
 void rig_turn(struct rig *r)

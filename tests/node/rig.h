@@ -15,6 +15,7 @@ struct rig {
     struct replica_clock clock;
     uint64_t life;        /* counts starts */
     bool log_full;        /* reserve() refuses */
+    bool of_three;        /* before rig_start: 8 and 9 are the test's to play */
     uint64_t quota_bytes; /* 0: the store's default */
 
     /* The log on disk: what was saved so far. */
@@ -22,8 +23,8 @@ struct rig {
     struct raft_hard_state hard;
     size_t saves; /* messages made durable */
 
-    /* What the callbacks saw, a line each. */
-    struct buf trace;
+    /* What the callbacks saw, a line each; and what was sent. */
+    struct buf trace, sent;
 };
 
 void rig_start(struct rig *r); /* r zeroed, or after rig_crash */
@@ -33,6 +34,14 @@ void rig_end(struct rig *r);
 /* Loses everything that was not saved or flushed; calls are answered
  * ST_STOPPED first, as a dying process's callers never hear anything. */
 void rig_crash(struct rig *r);
+
+/* Of three: "to MEMBER: TYPE index I commit C" for each message that was sent
+ * since, with " +N" for N entries. */
+const char *rig_sent(struct rig *r);
+/* A message from one of the others arrives, and turns.  Taken. */
+void rig_hear(struct rig *r, struct raft_message m);
+/* This one is elected in term 1, by member 8, and has committed entry 1. */
+void rig_elect(struct rig *r);
 
 /* Turns until nothing is left to do, making nothing durable. */
 void rig_turn(struct rig *r);

@@ -136,6 +136,72 @@ TEST(read_index, without_a_leader_it_is_refused)
     cluster_free(c);
 }
 
+static size_t count_sent(const struct cluster *c, enum raft_message_type type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->network.count; i++) {
+        count += c->network.list[i].type == type;
+    }
+    return count;
+}
+
+/* Who asks, and the leader, are a quorum of three: no heartbeats are needed.
+ * Of five they are none. */
+TEST(read_index, the_asker_counts)
+{
+    struct raft_config config = cluster_config();
+    config.asker_confirms = true;
+    for (size_t count = 3; count <= 5; count += 2) {
+        struct cluster *c = paper_cluster(&config, count);
+        EXPECT_INT(cluster_read(c, 2), ST_OK);
+        cluster_pump(c, 2);
+        EXPECT_INT(c->network.count, 1); /* the question */
+        cluster_deliver(c, 0, false);
+        cluster_pump(c, 1);
+        EXPECT_INT(count_sent(c, RAFT_MSG_HEARTBEAT), count == 3 ? 0 : 4);
+        EXPECT_INT(count_sent(c, RAFT_MSG_READ_INDEX_RESPONSE),
+                   count == 3 ? 1 : 0);
+        cluster_settle(c);
+        EXPECT_INT(answered(c, 2), 1);
+        cluster_free(c);
+    }
+}
+
+/* Danger: the question was put when a later leader had already committed, and
+ * the old one, who knows nothing of that, takes it for a confirmation. */
+TEST(read_index, an_asker_of_another_term_confirms_nothing)
+{
+    struct raft_config config = cluster_config();
+    config.asker_confirms = true;
+    config.check_quorum = false; /* the old leader goes on believing */
+    struct cluster *c = paper_cluster(&config, 3);
+    cluster_isolate(c, 1);
+    cluster_elect(c, 2);
+    paper_propose(c, 2, 1);
+    cluster_settle(c);
+    cluster_heal(c);
+    const uint64_t term = cluster_status(c, 2).hard.term;
+    const uint64_t said[] = {0, term - 1, term};
+    for (size_t i = 0; i < count_of(said); i++) {
+        /* As it would have been passed on to the old leader. */
+        struct payload *context = payload_new(8);
+        struct raft_message m = {.type = RAFT_MSG_READ_INDEX,
+                                 .from = 3,
+                                 .to = 1,
+                                 .log_term = said[i],
+                                 .context = context};
+        EXPECT_INT(raft_step(cluster_raft(c, 1), &m), ST_OK);
+        payload_drop(context);
+        cluster_pump(c, 1);
+        /* What was said in its own term is believed, rightly: the question was
+         * put before the election. */
+        EXPECT_INT(count_sent(c, RAFT_MSG_READ_INDEX_RESPONSE),
+                   said[i] == term - 1);
+        cluster_lose_all(c);
+    }
+    cluster_free(c);
+}
+
 /* Section 6.4.1: the lease answers without asking, for as long as the quorum
  * was checked; a partitioned leader steps down before another is elected. */
 TEST(read_index, a_lease_answers_at_once_and_ends)
