@@ -68,7 +68,6 @@ static void break_later(struct fake *f, struct grpc_call *c,
     (void)c;
     (void)message;
     f->on_range = NULL;
-    f->on_revoke = NULL;
     fake_break(f);
 }
 
@@ -419,6 +418,15 @@ static void say_lease_not_found(struct fake *f, struct grpc_call *c,
     grpc_finish(c, GRPC_NOT_FOUND, "etcdserver: requested lease not found");
 }
 
+static void revoke_and_break(struct fake *f, struct grpc_call *c,
+                             struct bytes message)
+{
+    (void)c;
+    (void)message;
+    f->on_revoke = say_lease_not_found;
+    fake_break(f);
+}
+
 /* The first one, whose answer was lost, had done it. */
 TEST(client, a_repeated_revocation_finds_its_work_done)
 {
@@ -427,7 +435,7 @@ TEST(client, a_repeated_revocation_finds_its_work_done)
     struct loop_timer *t = loop_timer_new(w->rig.loop, restart, &w->fake);
     w->fake.on_revoke = say_lease_not_found;
     EXPECT_INT(rig_lease(&w->rig, &lease), ST_LEASE_NOT_FOUND);
-    w->fake.on_revoke = break_later;
+    w->fake.on_revoke = revoke_and_break;
     loop_timer_at(t, loop_now_ns() + 40000000);
     struct kv_lease again = {.op = KV_LEASE_REVOKE, .id = 8};
     EXPECT_INT(rig_lease(&w->rig, &again), ST_OK);
