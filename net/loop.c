@@ -76,6 +76,7 @@ void loop_free(struct loop *l)
     must(list_is_empty(&l->posts));
     must(list_is_empty(&l->due));
     loop_signals_close(l);
+    loop_spin_close(&l->spin);
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_close((uv_handle_t *)&l->before, NULL);
     while (uv_run(&l->uv, UV_RUN_NOWAIT) != 0) {
@@ -97,7 +98,9 @@ int64_t loop_now_ns(void)
 static void gather(struct loop *l, bool may_sleep)
 {
     if (may_sleep && l->spin_ns > 0) {
-        may_sleep = loop_now_ns() - l->last_event_ns >= l->spin_ns;
+        const int64_t now_ns = loop_now_ns();
+        may_sleep = now_ns - l->last_event_ns >= l->spin_ns ||
+                    !loop_spin_pays(&l->spin, now_ns);
     }
     if (may_sleep) {
         must(pthread_mutex_lock(&l->mutex) == 0);

@@ -3,7 +3,8 @@
  * One loop, one thread; everything but loop_post() belongs to it.  While work
  * keeps coming the loop polls without sleeping for `spin_us` after the last
  * event, since waking a sleeping core costs more than a round trip
- * (shared figures: 70 to 90 us against 8 us).
+ * (shared figures: 70 to 90 us against 8 us); not while others want the cores
+ * (net/loop_spin.h).
  *
  * A turn is: descriptors, timers and posts that are ready, then every turn
  * hook in order, until no hook asks for another round.  Hooks are where work

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "net/loop.h"
+#include "net/loop_spin.h"
 
 struct loop {
     uv_loop_t uv;
@@ -15,6 +16,7 @@ struct loop {
     struct list round;   /* hooks still to run in the present round */
     int64_t spin_ns;
     int64_t last_event_ns;
+    struct loop_spin spin;
     uint64_t events;      /* callbacks since the turn began */
     size_t polls, timers; /* alive; 0 when the loop is freed */
     struct list overdue;  /* timers set to a time that had passed */

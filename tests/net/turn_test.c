@@ -1,5 +1,6 @@
 /* The order of a turn: posts, then hooks, in rounds. */
 
+#include "net/loop_spin.h"
 #include "tests/net/rig.h"
 
 /* Work left in a hook when the loop goes to sleep is a request that hangs. */
@@ -158,4 +159,30 @@ TEST(turn, a_post_may_cancel_one_that_is_due_in_the_same_turn)
     EXPECT_TEXT(r.trace, "cancel hook ");
     loop_hook_remove(&h.hook);
     rig_end(&r);
+}
+
+/* Danger: a member that spins takes the core from the one it waits for; three
+ * on two cores wrote a third less that way. */
+TEST(turn, spinning_ends_while_others_want_the_core)
+{
+    struct loop_spin s = {.fd = -1};
+    loop_spin_look(&s, "1000000 50000 12\n");
+    EXPECT(!s.crowded);
+    loop_spin_look(&s, "2000000 350000 20\n");
+    EXPECT(s.crowded);
+    loop_spin_look(&s, "3000000 360000 30\n"); /* and begins again */
+    EXPECT(!s.crowded);
+    loop_spin_look(&s, "3000000 360000 30\n"); /* it slept all the time */
+    EXPECT(!s.crowded);
+}
+
+TEST(turn, a_lone_loop_may_spin_and_asks_now_and_then)
+{
+    struct loop_spin s = {.open = false};
+    (void)loop_spin_pays(&s, 1);
+    EXPECT(s.open);
+    EXPECT_INT(s.looked_ns, 1);
+    (void)loop_spin_pays(&s, 2);
+    EXPECT_INT(s.looked_ns, 1);
+    loop_spin_close(&s);
 }
