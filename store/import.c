@@ -12,6 +12,7 @@
 
 #include "base/codec.h"
 #include "base/must.h"
+#include "store/alarms.h"
 #include "store/import_rows.h"
 #include "store/incoming.h"
 #include "store/stream.h"
@@ -233,6 +234,10 @@ static enum status take_state(struct store_import *i,
                          (unsigned long long)theirs,
                          (unsigned long long)i->cluster_id);
     }
+    const struct buf *alarms = state_records_find(&i->state.records, "alarms");
+    if (alarms != NULL && !alarms_are_valid(buf_bytes(alarms))) {
+        return stream_corrupt(before, "its alarms cannot be read", reterr);
+    }
     import_rows_init(&i->rows, &i->state);
     i->in.size = 0;
     i->phase = ROWS;
@@ -408,6 +413,35 @@ static enum status read_state(struct store_import *i, struct fault *reterr)
     state_fini(&again);
     mdb_txn_abort(txn);
     return st;
+}
+
+enum status store_import_restart(struct store_import *i,
+                                 const struct store_restart *restart,
+                                 struct fault *reterr)
+{
+    struct state_numbers *n = &i->state.numbers;
+    const enum status st = failed_before(i, reterr);
+    if (st != ST_OK || i->phase != ENDED) {
+        return st; /* what is missing is told by finish */
+    }
+    if (restart->bump_revision > (uint64_t)(INT64_MAX / 2) ||
+        n->revision > INT64_MAX / 2) {
+        return settle(i,
+                      fault_set(reterr, ST_INVALID,
+                                "the revision cannot be raised by %llu: the "
+                                "snapshot's is %lld",
+                                (unsigned long long)restart->bump_revision,
+                                (long long)n->revision),
+                      reterr);
+    }
+    n->revision += (int64_t)restart->bump_revision;
+    if (restart->mark_compacted) {
+        n->compact_revision = n->revision;
+    }
+    n->index = n->index > 0 ? n->index : 1;
+    n->term = n->term > 0 ? n->term : 1;
+    state_records_fini(&i->state.records);
+    return ST_OK;
 }
 
 static enum status finish(struct store_import *i,

@@ -117,6 +117,18 @@ uint64_t store_import_position(const struct store_import *i);
 bool store_import_info(const struct store_import *i,
                        struct store_transfer_info *ret);
 
+/* For a new cluster that begins with this state: after the last byte, before
+ * finish.  The old cluster's records (its members, alarms) go; the index is at
+ * least 1, so that whoever joins with an empty store gets the state.
+ *   ST_INVALID  there is no such revision
+ *   and those of store_import_write() */
+struct store_restart {
+    uint64_t bump_revision; /* added to the revision */
+    bool mark_compacted;    /* the revision after that is the compact one */
+};
+enum status store_import_restart(struct store_import *i,
+                                 const struct store_restart *restart,
+                                 struct fault *reterr) MUST_USE;
 /* After the last byte: verifies that the stream is whole, writes the identity
  * that the state is to have here, and makes all durable.
  *   ST_CORRUPT  the stream ends early

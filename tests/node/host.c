@@ -56,7 +56,7 @@ void host_until(struct host *h, const bool *flag)
 void host_start(struct host *h)
 {
     struct fault fault = {{0}};
-    if (h->directory == NULL) {
+    if (h->options.data_dir == NULL) {
         h->directory = test_directory();
         struct node_options given = h->options;
         node_options_default(&h->options);
@@ -96,6 +96,43 @@ void host_wait(struct host *h, struct kv_call *call)
 {
     must(call->done == host_call_done);
     call_done = false;
+    host_until(h, &call_done);
+}
+
+static struct {
+    struct kv_range *range;
+    char *to;
+    size_t size;
+} asked;
+
+static void range_done(struct kv_call *call)
+{
+    const struct kv_range_result *r = &asked.range->result;
+    size_t used =
+        (size_t)snprintf(asked.to, asked.size, "%s", status_name(call->status));
+    for (size_t i = 0; call->status == ST_OK && i < r->items_count; i++) {
+        const struct kv_item *item = &r->items[i];
+        used += (size_t)snprintf(
+            asked.to + used, asked.size - used, " %.*s=%.*s",
+            (int)item->key.size, (const char *)item->key.data,
+            (int)item->value.size, (const char *)item->value.data);
+        must(used < asked.size);
+    }
+    if (call->status == ST_OK) {
+        (void)snprintf(asked.to + used, asked.size - used, " @%lld",
+                       (long long)call->header.revision);
+    }
+    call_done = true;
+}
+
+void host_range(struct host *h, struct kv_range *range, char *to, size_t size)
+{
+    asked.range = range;
+    asked.to = to;
+    asked.size = size;
+    call_done = false;
+    range->call.done = range_done; /* results are borrowed until then */
+    kv_range(h->kv, range);
     host_until(h, &call_done);
 }
 

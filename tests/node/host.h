@@ -32,6 +32,8 @@ void host_wait(struct host *h, struct kv_call *call);
 enum status host_put(struct host *h, const char *key, struct bytes value);
 enum status host_delete(struct host *h, const char *key);
 enum status host_compact(struct host *h, int64_t revision, bool physical);
+/* Runs it, whose done is host_call_done: "STATUS key=value … @revision". */
+void host_range(struct host *h, struct kv_range *range, char *to, size_t size);
 int64_t host_revision(struct host *h);
 
 #endif
