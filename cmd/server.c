@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/clients.h"
 #include "cmd/help.h"
 #include "cmd/mounts.h"
 #include "cmd/paths.h"
@@ -29,10 +30,12 @@ struct server {
     struct fs_options fs_options;
     struct loop *loop;
     struct node *node;
+    struct clients *clients;
     struct mounts *mounts;
     struct loop_hook hook;
-    bool ready;    /* the node is; its mounts may be made */
-    bool stopping; /* nothing new is begun */
+    struct loop_timer *patience; /* with calls in progress when stopping */
+    bool ready;                  /* the node is; its mounts may be made */
+    bool stopping;               /* nothing new is begun */
     int exit_status;
 };
 
@@ -67,6 +70,24 @@ static void stop(struct server *s, int exit_status)
     loop_stop(s->loop);
 }
 
+static void patience_is_over(void *arg)
+{
+    struct server *s = arg;
+    loop_stop(s->loop);
+}
+
+/* Clients are told to go elsewhere, and those that wait for an answer get it,
+ * as long as that takes no longer than this. */
+#define PATIENCE_NS (INT64_C(1000) * 1000000)
+
+static void stop_gently(struct server *s)
+{
+    s->stopping = true;
+    clients_drain(s->clients);
+    s->patience = loop_timer_new(s->loop, patience_is_over, s);
+    loop_timer_at(s->patience, loop_now_ns() + PATIENCE_NS);
+}
+
 /* --- callbacks: they note, and leave the rest to the hook --- */
 
 static void node_is_ready(void *arg)
@@ -87,7 +108,7 @@ static void signalled(void *arg, int signal)
 {
     log_info("%s: unmounting and stopping (once more: at once)",
              signal == SIGINT ? "SIGINT" : "SIGTERM");
-    stop(arg, 0);
+    stop_gently(arg);
 }
 
 static void announce(const struct server *s)
@@ -96,6 +117,7 @@ static void announce(const struct server *s)
     for (size_t i = 0; i < o->mounts_count; i++) {
         (void)printf("keelfs: mounted at %s\n", o->mounts[i]);
     }
+    clients_announce(s->clients);
     (void)printf("keelfs: ready to serve client requests\n");
     (void)fflush(stdout); /* nobody may be reading */
 }
@@ -103,6 +125,9 @@ static void announce(const struct server *s)
 static bool turn_over(void *arg)
 {
     struct server *s = arg;
+    if (s->stopping && s->patience != NULL && clients_idle(s->clients)) {
+        loop_stop(s->loop);
+    }
     if (!s->ready || s->stopping) {
         return false;
     }
@@ -139,6 +164,11 @@ static enum status start_node(struct server *s, struct fault *reterr)
                          "cannot start a node with its data in '%s': %s%s",
                          options.data_dir, why.text, advice(st));
     }
+    st = clients_open(s->loop, node_kv(s->node), node_admin(s->node),
+                      s->options, &s->clients, reterr);
+    if (st != ST_OK) {
+        return st;
+    }
     log_info("member '%s' runs with its data in '%s'; waiting for a leader",
              options.name, options.data_dir);
     return ST_OK;
@@ -146,8 +176,11 @@ static enum status start_node(struct server *s, struct fault *reterr)
 
 static void finish(struct server *s)
 {
+    clients_close(s->clients);
     mounts_free(s->mounts);
     node_stop(s->node);
+    clients_free(s->clients);
+    loop_timer_free(s->patience);
     loop_hook_remove(&s->hook);
     loop_free(s->loop);
 }
@@ -242,9 +275,9 @@ static enum status open_log(const struct server_options *o,
 
 static void warn_about_places(const struct server_options *o)
 {
-    if (o->mounts_count == 0) {
-        log_warn("no --mount is given: this version serves its keystore "
-                 "through mounts only");
+    if (o->mounts_count == 0 && o->listen_client_urls[0] == '\0') {
+        log_warn("neither --mount nor --listen-client-urls names a place "
+                 "where the keystore is served");
     }
     for (size_t i = 0; i < o->mounts_count; i++) {
         if (paths_hides_files(o->mounts[i])) {

@@ -224,6 +224,44 @@ static enum status cluster_from(const struct flags *f, struct server_options *o,
     return check_own_urls(f, o, reterr);
 }
 
+/* --- clients --- */
+
+/* etcd's own limit: more often would only cost. */
+#define PROGRESS_MS_MIN 100
+
+static int64_t milliseconds(const struct flags *f, const char *name)
+{
+    return flags_duration_ns(f, name) / 1000000;
+}
+
+static enum status clients_from(const struct flags *f, struct server_options *o,
+                                struct fault *reterr)
+{
+    int64_t streams = 0;
+    const enum status st = check_range(f, "max-concurrent-streams", 1,
+                                       UINT32_MAX, &streams, reterr);
+    if (st != ST_OK) {
+        return st;
+    }
+    o->streams_max = (uint32_t)streams;
+    o->listen_client_urls = flags_text(f, "listen-client-urls");
+    o->advertise_client_urls = flags_text(f, "advertise-client-urls");
+    o->listen_metrics_urls = flags_text(f, "listen-metrics-urls");
+    o->client_urls_given =
+        flags_setting(f, "listen-client-urls")->source != FLAG_FROM_DEFAULT;
+    o->progress_interval_ms = milliseconds(f, "watch-progress-notify-interval");
+    o->ping_interval_min_ms = milliseconds(f, "grpc-keepalive-min-time");
+    o->keepalive_ms = milliseconds(f, "grpc-keepalive-interval");
+    o->keepalive_timeout_ms = milliseconds(f, "grpc-keepalive-timeout");
+    if (o->progress_interval_ms < PROGRESS_MS_MIN) {
+        return fault_set(reterr, ST_INVALID,
+                         "--watch-progress-notify-interval must be at least "
+                         "%dms",
+                         PROGRESS_MS_MIN);
+    }
+    return ST_OK;
+}
+
 /* --- the log --- */
 
 static enum log_level level_of(const char *name)
@@ -271,6 +309,9 @@ enum status server_options_from(const struct flags *f,
     }
     if (st == ST_OK) {
         st = cluster_from(f, &o, reterr);
+    }
+    if (st == ST_OK) {
+        st = clients_from(f, &o, reterr);
     }
     if (st == ST_OK) {
         st = log_from(f, &o, reterr);

@@ -22,6 +22,15 @@ struct server_options {
     uint64_t log_keep_entries;
     struct compactor_options auto_compaction;
 
+    /* Comma-separated URLs; "" for none. */
+    const char *listen_client_urls;
+    const char *advertise_client_urls;
+    const char *listen_metrics_urls;
+    bool client_urls_given; /* by flag or variable */
+    int64_t progress_interval_ms;
+    uint32_t streams_max;
+    int64_t ping_interval_min_ms, keepalive_ms, keepalive_timeout_ms;
+
     const char *const *mounts;
     size_t mounts_count;
     const char *mount_options;

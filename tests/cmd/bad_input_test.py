@@ -112,7 +112,7 @@ def contradictions_and_unsafe_flags_are_refused(base):
             (["--config-file=/etc/etcd.yml"], "--config-file: not read by this version"),
             (["--discovery-srv=example.com"], "discovery is not supported"),
             (["--name=a", "--initial-cluster=b=http://localhost:2380"], "does not name this member"),
-            (["--cert-file=x"], "without --key-file")):
+            (["--cert-file=x"], "clients connect without encryption")):
         refused(2, "server", "--data-dir", data, *words, says=[part])
     expect(not os.path.exists(data), "a refused start touched the disk")
 

@@ -4,6 +4,7 @@ that are dead or taken away."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -45,7 +46,8 @@ def ends(node, limit=10):
 @test()
 def it_says_where_it_is_mounted_and_then_that_it_is_ready(base):
     node = started(base)
-    lines = [line for line in node.output().splitlines() if line.startswith("keelfs: ")]
+    lines = [line for line in node.output().splitlines()
+             if line.startswith("keelfs: ") and "listening at" not in line]
     expect_equal(lines, ["keelfs: mounted at " + m for m in node.mounts]
                  + ["keelfs: ready to serve client requests"])
     expect_equal(node.stop(), 0, "exit status")
@@ -53,28 +55,56 @@ def it_says_where_it_is_mounted_and_then_that_it_is_ready(base):
 
 @test()
 def flags_of_later_versions_are_told_and_do_not_hinder(base):
-    """What a static pod of kubeadm sets, with peers that speak without TLS."""
+    """What a static pod of kubeadm sets, without TLS."""
     node = started(base, mounts=("m",), arguments=[
         "--name=host", "--snapshot-count=10000",
-        "--advertise-client-urls=https://10.0.0.1:2379",
+        "--advertise-client-urls=http://10.0.0.1:2379",
         "--initial-advertise-peer-urls=http://10.0.0.1:2380",
         "--initial-cluster=host=http://10.0.0.1:2380",
-        "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.1:2379",
-        "--listen-metrics-urls=http://127.0.0.1:2381",
+        "--listen-client-urls=http://127.0.0.1:0",
+        "--listen-metrics-urls=http://127.0.0.1:0",
         "--listen-peer-urls=http://10.0.0.1:2380",
-        "--client-cert-auth=true", "--trusted-ca-file=/ca", "--cert-file=/crt", "--key-file=/key",
         "--feature-gates=InitialCorruptCheck=true",
         "--watch-progress-notify-interval=5s"])
     text = node.output()
-    for flag in ("advertise-client-urls", "listen-client-urls", "listen-metrics-urls",
-                 "client-cert-auth", "feature-gates",
-                 "watch-progress-notify-interval"):
+    for flag in ("feature-gates",):
         lines = [line for line in text.splitlines() if "--%s:" % flag in line]
         expect_equal(len(lines), 1, "lines about --%s" % flag)
         expect("this version" in lines[0] and "warn" in lines[0], lines[0])
     for flag in ("name", "snapshot-count", "listen-peer-urls", "initial-cluster", "initial-advertise-peer-urls"):
         expect("--%s:" % flag not in text, text)
     expect_equal(node.stop(), 0, "exit status")
+
+
+@test()
+def what_a_client_port_cannot_do_is_refused(base):
+    """A member that seems to be encrypted, and is not, is worse than none."""
+    for flags, word in ((["--cert-file=/crt", "--key-file=/key"], "--cert-file"),
+                        (["--client-cert-auth=true"], "--client-cert-auth"),
+                        (["--listen-client-urls=https://127.0.0.1:0"], "https://127.0.0.1:0"),
+                        (["--watch-progress-notify-interval=10ms"], "--watch-progress-notify-interval")):
+        done = subprocess.run([rig.keelfs(), "server", "--data-dir", base + "/d"] + flags, cwd=base,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20 * tap.SLOW)
+        expect(done.returncode in (1, 2), done.stderr)
+        expect(word in done.stderr, done.stderr)
+
+
+@test()
+def a_client_port_in_use_is_a_failure_when_asked_for(base):
+    """And only a warning when it is the default, with mounts that can be served."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        url = "http://127.0.0.1:%d" % taken.getsockname()[1]
+        done = subprocess.run([rig.keelfs(), "server", "--data-dir", base + "/d", "--listen-client-urls", url],
+                              cwd=base, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=20 * tap.SLOW)
+        expect_equal(done.returncode, 1, "exit status")
+        expect("cannot serve clients" in done.stderr, done.stderr)
+    first = started(base, "first", mounts=("m",))
+    second = started(base, "second", mounts=("m",))
+    expect("no port for clients" in second.output(), second.output())
+    expect_equal((first.stop(), second.stop()), (0, 0))
 
 
 @test()
@@ -206,9 +236,9 @@ def a_mount_over_files_says_that_they_are_hidden(base):
 @test()
 def the_log_goes_where_it_is_told(base):
     log = base + "/own.log"
-    node = started(base, mounts=("m",), arguments=["--log-outputs", log, "--listen-metrics-urls=http://a:1"])
-    expect("--listen-metrics-urls" in get(log), get(log))
-    expect("--listen-metrics-urls" not in node.output(), node.output())
+    node = started(base, mounts=("m",), arguments=["--log-outputs", log, "--enable-pprof"])
+    expect("--enable-pprof" in get(log), get(log))
+    expect("--enable-pprof" not in node.output(), node.output())
     expect_equal(node.stop(), 0, "exit status")
     before = get(log)
     expect("SIGTERM" in before, before)
@@ -228,7 +258,7 @@ def closed_descriptors_do_not_end_in_the_data(base):
         for fd in (0, 1, 2):
             os.close(fd)
     process = subprocess.Popen([rig.keelfs(), "server", "--data-dir", base + "/d", "--mount", base + "/m",
-                                "--listen-metrics-urls=http://a:1"], cwd="/", preexec_fn=close_all)
+                                "--enable-pprof"], cwd="/", preexec_fn=close_all)
     tap.wait_until(lambda: rig.mounts_at(base + "/m"), 20, "the mount")
     for fd in (0, 1, 2):
         expect_equal(os.readlink("/proc/%d/fd/%d" % (process.pid, fd)), "/dev/null", "descriptor %d" % fd)
@@ -255,9 +285,9 @@ def a_reader_that_goes_away_does_not_end_it(base):
 
 
 @test()
-def a_node_without_mounts_says_that_it_serves_nothing(base):
-    node = started(base, mounts=())
-    expect("no --mount is given" in node.output(), node.output())
+def a_node_that_serves_nothing_says_so(base):
+    node = started(base, mounts=(), arguments=["--listen-client-urls="])
+    expect("neither --mount nor --listen-client-urls" in node.output(), node.output())
     expect_equal(node.stop(), 0, "exit status")
 
 

@@ -1,0 +1,192 @@
+/* etcdserverpb.KV, all but RangeStream. */
+
+#include "api/internal.h"
+#include "proto/kv_response.h"
+
+/* Bytes that are no such message: what a gRPC server says of them. */
+static void refuse(struct api_call *c, enum status st,
+                   const struct fault *fault)
+{
+    if (st == ST_INVALID) {
+        api_fail(c, (struct api_error){GRPC_INTERNAL, fault->text});
+    } else {
+        api_fail_status(c, st);
+    }
+}
+
+static void range_done(struct kv_call *call)
+{
+    struct api_call *c = container_of(call, struct api_call, range.call);
+    if (api_call_back(c)) {
+        kv_response_range(api_begin(c), &c->range.call.header,
+                          &c->range.result);
+        api_send_end(c);
+    }
+}
+
+void api_range(struct api_call *c, struct bytes message)
+{
+    struct fault fault;
+    c->range = (struct kv_range){0};
+    const enum status st =
+        kv_request_range(api_keep(c, message), &c->range.spec, &fault);
+    if (st != ST_OK) {
+        refuse(c, st, &fault);
+        return;
+    }
+    if (c->api->is_learner && !c->range.spec.serializable) {
+        api_fail_status(c, ST_LEARNER);
+        return;
+    }
+    const struct api_error e = api_check_range(&c->range.spec);
+    if (e.code != GRPC_OK) {
+        api_fail(c, e);
+        return;
+    }
+    c->api->counts.range++;
+    api_submit_range(c, range_done);
+}
+
+/* One operation is a transaction of one. */
+static void submit_op(struct api_call *c, void (*done)(struct kv_call *))
+{
+    struct api_error e;
+    c->txn.spec = (struct kv_txn_spec){.success = &c->op, .success_count = 1};
+    e = api_check_txn(&c->txn.spec, 1);
+    if (e.code != GRPC_OK) {
+        api_fail(c, e);
+        return;
+    }
+    api_submit_txn(c, done);
+}
+
+static void put_done(struct kv_call *call)
+{
+    struct api_call *c = container_of(call, struct api_call, txn.call);
+    if (api_call_back(c)) {
+        must(c->txn.result.results_count == 1);
+        kv_response_put(api_begin(c), &c->txn.call.header,
+                        c->txn.result.results[0].put.prev);
+        api_send_end(c);
+    }
+}
+
+void api_put(struct api_call *c, struct bytes message)
+{
+    struct fault fault;
+    c->txn = (struct kv_txn){0};
+    c->op.type = KV_OP_PUT;
+    const enum status st =
+        kv_request_put(api_keep(c, message), &c->op.put, &fault);
+    if (st != ST_OK) {
+        refuse(c, st, &fault);
+        return;
+    }
+    c->api->counts.put++;
+    submit_op(c, put_done);
+}
+
+static void delete_done(struct kv_call *call)
+{
+    struct api_call *c = container_of(call, struct api_call, txn.call);
+    if (api_call_back(c)) {
+        must(c->txn.result.results_count == 1);
+        const struct kv_op_result *r = &c->txn.result.results[0];
+        kv_response_delete(api_begin(c), &c->txn.call.header,
+                           r->delete_range.deleted, r->delete_range.prevs);
+        api_send_end(c);
+    }
+}
+
+void api_delete(struct api_call *c, struct bytes message)
+{
+    struct fault fault;
+    c->txn = (struct kv_txn){0};
+    c->op.type = KV_OP_DELETE_RANGE;
+    const enum status st =
+        kv_request_delete(api_keep(c, message), &c->op.delete_range, &fault);
+    if (st != ST_OK) {
+        refuse(c, st, &fault);
+        return;
+    }
+    c->api->counts.delete ++;
+    submit_op(c, delete_done);
+}
+
+static void txn_done(struct kv_call *call)
+{
+    struct api_call *c = container_of(call, struct api_call, txn.call);
+    if (api_call_back(c)) {
+        kv_response_txn(api_begin(c), &c->txn.call.header, &c->txn.result);
+        api_send_end(c);
+    }
+}
+
+static bool all_serializable(const struct kv_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].type != KV_OP_RANGE || !ops[i].range.serializable) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A read transaction is local only when all of its ranges ask for that; kv/
+ * goes by the first. */
+static void set_consistency(struct kv_txn_spec *t)
+{
+    if (t->success_count > 0 && t->success[0].type == KV_OP_RANGE &&
+        !(all_serializable(t->success, t->success_count) &&
+          all_serializable(t->failure, t->failure_count))) {
+        /* The array is ours: kv_request_txn() made it. */
+        ((struct kv_op *)(uintptr_t)t->success)[0].range.serializable = false;
+    }
+}
+
+void api_txn(struct api_call *c, struct bytes message)
+{
+    struct fault fault;
+    const uint32_t ops_max = c->api->options.txn_ops_max;
+    c->txn = (struct kv_txn){0};
+    const enum status st = kv_request_txn(api_keep(c, message), ops_max,
+                                          &c->txn.spec, &c->memory, &fault);
+    if (st != ST_OK) {
+        refuse(c, st, &fault);
+        return;
+    }
+    const struct api_error e = api_check_txn(&c->txn.spec, ops_max);
+    if (e.code != GRPC_OK) {
+        api_fail(c, e);
+        return;
+    }
+    set_consistency(&c->txn.spec);
+    c->api->counts.txn++;
+    api_submit_txn(c, txn_done);
+}
+
+static void compact_done(struct kv_call *call)
+{
+    struct api_call *c = container_of(call, struct api_call, compact.call);
+    if (api_call_back(c)) {
+        kv_response_header(api_begin(c), &c->compact.call.header);
+        api_send_end(c);
+    }
+}
+
+/* `physical` asks to wait until the space is free again; here it is freed while
+ * other work goes on, and nothing waits for that. */
+void api_compact(struct api_call *c, struct bytes message)
+{
+    struct fault fault;
+    bool physical;
+    c->compact = (struct kv_compact){0};
+    const enum status st =
+        kv_request_compact(message, &c->compact.revision, &physical, &fault);
+    if (st != ST_OK) {
+        refuse(c, st, &fault);
+        return;
+    }
+    c->api->counts.compact++;
+    api_submit_compact(c, compact_done);
+}
