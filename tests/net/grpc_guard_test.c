@@ -56,7 +56,18 @@ TEST(grpc_guard, what_is_sent_forgives_pings)
         (void)grpc_send(r.held[0], bytes_of("x"));
         grpc_rig_pump(&r);
     }
+    /* And what was struck before is forgotten. */
+    for (int i = 0; i < 3; i++) {
+        ping(&r, SECOND);
+    }
+    (void)grpc_send(r.held[0], bytes_of("x"));
+    grpc_rig_pump(&r);
+    for (int i = 0; i < 3; i++) {
+        ping(&r, SECOND);
+    }
     EXPECT_INT(r.goaways, 0);
+    ping(&r, SECOND);
+    EXPECT_INT(r.goaways, 1);
     grpc_rig_end(&r);
 }
 

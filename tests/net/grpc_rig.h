@@ -43,7 +43,7 @@ struct grpc_rig {
     char goaway_text[64];
     int pings;
     char trace[1024];
-    struct grpc_call *held[GRPC_RIG_CALLS]; /* of "/test.Hold/…" */
+    struct grpc_call *held[GRPC_RIG_CALLS]; /* open ones, else NULL */
     size_t held_count;
     bool pause_next; /* the next message of a stream pauses it */
 };
