@@ -338,6 +338,28 @@ static void response_ended(nghttp2_session *session, int32_t stream)
     finish_answered(c);
 }
 
+/* GOAWAY: what the server has not taken never will be.  nghttp2 would keep what
+ * waits for a free stream until there is one. */
+static void end_untaken(struct grpc_client *client, int32_t last)
+{
+    struct list now, *link;
+    list_init(&now);
+    list_splice(&now, &client->calls);
+    while ((link = list_pop(&now)) != NULL) {
+        struct grpc_client_call *c =
+            container_of(link, struct grpc_client_call, link);
+        list_push(&client->calls, &c->link);
+        if (c->stream > last || !c->begun_sending) {
+            must(nghttp2_submit_rst_stream(client->session, NGHTTP2_FLAG_NONE,
+                                           c->stream, NGHTTP2_CANCEL) == 0);
+            finish(c, (struct grpc_outcome){
+                          .code = GRPC_UNAVAILABLE,
+                          .text = bytes_of("the server is leaving"),
+                          .unprocessed = true});
+        }
+    }
+}
+
 static int frame_came(nghttp2_session *session, const nghttp2_frame *frame,
                       void *arg)
 {
@@ -356,12 +378,12 @@ static int frame_came(nghttp2_session *session, const nghttp2_frame *frame,
         }
         break;
     case NGHTTP2_GOAWAY:
-        if (!client->closed) {
+        if (!client->closed && client->options.on_goaway != NULL) {
             client->closed = true;
-            if (client->options.on_goaway != NULL) {
-                client->options.on_goaway(client->options.arg);
-            }
+            client->options.on_goaway(client->options.arg);
         }
+        client->closed = true;
+        end_untaken(client, frame->goaway.last_stream_id);
         break;
     default:
         break;
