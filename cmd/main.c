@@ -9,10 +9,16 @@
 #include "cmd/help.h"
 #include "cmd/nearest.h"
 #include "cmd/server.h"
+#include "cmd/snapshot.h"
 
 static int run_server(int argc, char **argv)
 {
     return server_main(argc, argv, environ);
+}
+
+static int run_snapshot(int argc, char **argv)
+{
+    return snapshot_main(argc, argv);
 }
 
 static int run_version(int argc, char **argv)
@@ -35,9 +41,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv); /* the words behind the name */
 } commands[] = {
-    {"server", run_server},     {"version", run_version},
-    {"--version", run_version}, {"help", run_help},
-    {"--help", run_help},       {"-h", run_help},
+    {"server", run_server},   {"snapshot", run_snapshot},
+    {"version", run_version}, {"--version", run_version},
+    {"help", run_help},       {"--help", run_help},
+    {"-h", run_help},
 };
 
 /* A descriptor below 3 that is closed would be given to the first file that is
