@@ -184,6 +184,8 @@ static void check_answer(struct sim *s, const struct record *r)
         }
         break;
     case CALL_COMPACT:
+    case CALL_APPEND:
+    case CALL_CREATE:
         break;
     }
 }
@@ -232,21 +234,54 @@ static void check_after(struct sim *s, const struct record *r,
     }
 }
 
-/* Records are in order of their beginning. */
+/* The lowest revision answered by any call from the i-th on. */
+static int64_t *lowest_from(const struct history *h)
+{
+    int64_t *lowest = xcalloc(h->count + 1, sizeof *lowest);
+    lowest[h->count] = INT64_MAX;
+    for (size_t i = h->count; i > 0; i--) {
+        const struct record *r = &h->records[i - 1];
+        const bool tells = r->answered && !r->by_file && !r->serializable;
+        lowest[i - 1] =
+            tells && r->revision < lowest[i] ? r->revision : lowest[i];
+    }
+    return lowest;
+}
+
+/* The first record that began after that time. */
+static size_t first_after(const struct history *h, int64_t ns)
+{
+    size_t low = 0, high = h->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (h->records[middle].begin_ns <= ns) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 static void check_real_time(struct sim *s, const struct record **by_end_time,
                             size_t count)
 {
     size_t ended = 0;
     struct past p = {0};
+    int64_t *lowest = lowest_from(&s->history);
     for (size_t i = 0; i < s->history.count && !sim_failed(s); i++) {
         const struct record *r = &s->history.records[i];
         while (ended < count && by_end_time[ended]->end_ns < r->begin_ns) {
             learn(&p, by_end_time[ended++]);
         }
-        if (r->answered) {
+        if (r->answered && r->by_file) {
+            check_file_call(s, &s->history.records[i], p.revision,
+                            lowest[first_after(&s->history, r->end_ns)]);
+        } else if (r->answered) {
             check_after(s, r, &p);
         }
     }
+    free(lowest);
 }
 
 /* --- the general rule --- */
@@ -260,14 +295,17 @@ static bool as_operation(const struct record *r, uint32_t key,
                              .kind = LINEAR_WRITE,
                              .value = r->value};
     const bool is_own = r->key == key;
+    /* Written to a file that somebody unlinked, or a name unlinked before it
+     * was in the store. */
+    const bool vanished = r->by_file && r->answered && r->revision == 0;
     switch (r->kind) {
     case CALL_DELETE:
         if (r->answered && !r->took_place) {
             to->kind = LINEAR_READ; /* of nothing */
         }
-        return is_own && !r->never;
+        return is_own && !r->never && !vanished;
     case CALL_PUT:
-        return is_own && !r->never;
+        return is_own && !r->never && !vanished;
     case CALL_PAIR:
         to->value = is_own ? r->value : r->other;
         return (is_own || key_after(r->key) == key) && !r->never;
@@ -281,11 +319,29 @@ static bool as_operation(const struct record *r, uint32_t key,
         to->kind = LINEAR_READ;
         to->value = r->listed[key];
         return r->answered && !r->serializable && r->asked == 0 &&
-               (is_own || r->kind == CALL_LIST);
+               to->value != VALUE_EMPTY &&
+               (r->kind == CALL_LIST ? !r->by_file : is_own);
     case CALL_COMPACT:
+    case CALL_APPEND:
+    case CALL_CREATE:
         return false;
     }
     return false;
+}
+
+static void print_operation(FILE *to, const struct linear_op *op)
+{
+    static const char *const names[] = {"read", "write", "swap"};
+    (void)fprintf(to, "  %.6f to %.6f ms: %s %llu", (double)op->begin / 1e6,
+                  op->end == INT64_MAX ? -1 : (double)op->end / 1e6,
+                  names[op->kind], (unsigned long long)op->value);
+    if (op->kind == LINEAR_SWAP) {
+        (void)fprintf(to, " over %llu: %s", (unsigned long long)op->expected,
+                      op->end == INT64_MAX ? "unknown"
+                      : op->took_place     ? "took place"
+                                           : "did not");
+    }
+    (void)fprintf(to, "\n");
 }
 
 /* A sample: one key of a run. */
@@ -298,6 +354,9 @@ static void check_general(struct sim *s)
         count += as_operation(&s->history.records[i], key, &ops[count]);
     }
     if (linear_check(ops, count, 2000000) == LINEAR_NO) {
+        for (size_t i = 0; i < count && s->options.trace != NULL; i++) {
+            print_operation(s->options.trace, &ops[i]);
+        }
         sim_fail(s, "the calls on key %u are not linearizable", key);
     }
     free(ops);
@@ -317,7 +376,7 @@ static void check_inventions(struct sim *s)
     uint64_t *values = xcalloc(all->count, sizeof *values);
     size_t count = 0;
     for (size_t i = 0; i < all->count; i++) {
-        if (all->list[i].value != 0) {
+        if (all->list[i].value != 0 && all->list[i].key < KEYS) {
             values[count++] = all->list[i].value;
         }
     }
@@ -351,13 +410,17 @@ void sim_check(struct sim *s)
     for (size_t i = 0; i < s->history.count; i++) {
         if (s->history.records[i].answered) {
             list[count++] = &s->history.records[i];
-            check_answer(s, &s->history.records[i]);
+            if (!s->history.records[i].by_file) {
+                check_answer(s, &s->history.records[i]);
+            }
         }
     }
     qsort(list, count, sizeof(struct record *), by_end);
     check_real_time(s, list, count);
     free(list);
+    check_creations(s);
     if (!sim_failed(s)) {
+        check_appends(s);
         check_general(s);
     }
 }

@@ -2,6 +2,7 @@
  * what they heard goes into the history. */
 
 #include "base/codec.h"
+#include "base/hmap.h"
 #include "base/must.h"
 #include "tests/sim/internal.h"
 
@@ -14,13 +15,16 @@ void key_name(uint32_t key, uint8_t ret[8])
 
 uint32_t key_number(struct bytes key)
 {
-    must(key.size == 8 && memcmp(key.data, "/dir/k-", 7) == 0);
-    return (uint32_t)(key.data[7] - 'a');
+    return key.size == 8 && memcmp(key.data, "/dir/k-", 7) == 0
+               ? (uint32_t)(key.data[7] - 'a')
+               : KEYS;
 }
 
 uint64_t value_number(struct bytes value)
 {
-    return value.size == 8 ? get_u64(value.data) : UINT64_MAX;
+    return value.size == 8  ? get_u64(value.data)
+           : value.size > 0 ? hash_bytes(value, 1)
+                            : VALUE_EMPTY;
 }
 
 static struct record *record_of(struct client *c)
@@ -86,7 +90,10 @@ static void read_done(struct kv_call *call)
     const struct kv_range_result *result = &c->range.result;
     for (size_t i = 0; i < result->items_count && !r->compacted; i++) {
         const struct kv_item *item = &result->items[i];
-        r->listed[key_number(item->key)] = value_number(item->value);
+        const uint32_t key = key_number(item->key);
+        if (key < KEYS) {
+            r->listed[key] = value_number(item->value);
+        }
     }
     if (r->kind == CALL_GET) {
         r->value = r->listed[r->key];

@@ -8,12 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KEYS 8
+#define KEYS        8
+#define VALUE_EMPTY UINT64_MAX /* the number of a value without bytes */
 
 /* One event of a watch. */
 struct change {
     int64_t revision;
-    uint32_t key;
+    uint32_t key;   /* KEYS: some other file's */
     uint64_t value; /* unique; 0: deleted */
     uint64_t prev;  /* the value before, where it was asked for */
     bool is_last;   /* of its call: a revision is never split */
@@ -40,20 +41,26 @@ enum call_kind {
     CALL_SWAP,
     CALL_GET,
     CALL_LIST, /* all keys */
-    CALL_COMPACT
+    CALL_COMPACT,
+    CALL_APPEND, /* by processes alone, as CALL_CREATE: with O_EXCL */
+    CALL_CREATE
 };
 struct record {
     enum call_kind kind;
-    uint32_t key;
+    uint32_t key;   /* KEYS: some other file's */
     uint64_t value; /* written, or read */
     int64_t begin_ns, end_ns;
     int64_t revision; /* of the store after it */
     int64_t expected; /* CALL_SWAP: mod_revision compared with */
     uint64_t was;     /* CALL_SWAP: the value that goes with it */
-    int64_t asked;    /* CALL_LIST: at this revision; 0: the newest */
+    int64_t asked;    /* CALL_LIST: at this revision; 0: the newest;
+                         CALL_COMPACT: this one; CALL_APPEND, CALL_CREATE: the
+                         number of the file */
     uint64_t other;   /* CALL_PAIR: written to the next key */
     uint64_t listed[KEYS];
     bool serializable;
+    bool by_file; /* through a mount: no revision is told */
+    uint32_t at_member;
     bool answered;   /* false: the outcome is not known */
     bool never;      /* promised: it did not and will not happen */
     bool took_place; /* answered, and changed something */

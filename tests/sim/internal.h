@@ -8,13 +8,15 @@
 #include "store/transfer.h"
 #include "tests/lib/disk_sim.h"
 #include "tests/sim/history.h"
+#include "tests/sim/mount.h"
 #include "tests/sim/sim.h"
 
-#define MEMBERS_MAX  5
-#define CLIENTS_MAX  16
-#define WATCHERS_MAX 6
-#define TICK_NS      INT64_C(100000000)
-#define MS           INT64_C(1000000)
+#define MEMBERS_MAX   5
+#define CLIENTS_MAX   16
+#define PROCESSES_MAX 4
+#define WATCHERS_MAX  6
+#define TICK_NS       INT64_C(100000000)
+#define MS            INT64_C(1000000)
 
 struct sim;
 
@@ -44,6 +46,7 @@ struct member {
     uint64_t trim_index, trim_term;
     struct store_flush *flushing;
     struct store_import *incoming; /* a state that raft is to accept */
+    struct mount *mount;
     struct kv_watch watch;
     struct changes seen;
 
@@ -65,6 +68,21 @@ struct client {
     bool busy;
     int64_t known_revision[KEYS]; /* for CALL_SWAP, ... */
     uint64_t known_value[KEYS];   /* ... and what it was then */
+};
+
+/* A process with one call under way at a time, on a member's mount. */
+struct process {
+    struct sim *sim;
+    uint32_t number;
+    struct event next;
+    struct fuse_asker asker;
+    struct member *member; /* of the call under way; NULL: none is */
+    size_t record;
+    char name[16];
+    uint64_t node, directory, handle, offset;
+    bool renames, is_directory;
+    bool may_have_happened; /* if no answer comes */
+    uint8_t value[8];
 };
 
 /* A watch that begins anywhere in history, at any member, and lives a while. */
@@ -100,12 +118,14 @@ struct sim {
     int64_t now_ns;
     struct heap events;
     bool healed;
+    bool healed_for_good; /* nobody begins anything any more */
     uint64_t value_last;
 
     struct member members[MEMBERS_MAX];
     bool cut[MEMBERS_MAX][MEMBERS_MAX];        /* [from][to] */
     int64_t arrived[MEMBERS_MAX][MEMBERS_MAX]; /* the last in order */
     struct client clients[CLIENTS_MAX];
+    struct process processes[PROCESSES_MAX];
     struct watcher watchers[WATCHERS_MAX];
     struct history history;
     int64_t compact_asked; /* the highest revision */
@@ -163,6 +183,11 @@ void key_name(uint32_t key, uint8_t ret[8]);
 uint32_t key_number(struct bytes key);
 uint64_t value_number(struct bytes value);
 
+/* process.c */
+void process_init(struct sim *s, uint32_t number);
+/* The member goes, and its mount with it. */
+void processes_forget(struct sim *s, const struct member *m);
+
 /* watcher.c */
 void watcher_init(struct sim *s, uint32_t number);
 void watcher_fini(struct watcher *w);
@@ -175,6 +200,15 @@ void watchers_check(struct sim *s, const struct changes *all);
 struct safety *safety_new(void);
 void safety_free(struct safety *x);
 void safety_check(struct member *m);
+
+/* check_files.c */
+/* since: the highest revision that was acknowledged before the call began;
+ * until: the lowest that a call answered which began after it had ended. Fills
+ * in the revision where the call says one. */
+void check_file_call(struct sim *s, struct record *r, int64_t since,
+                     int64_t until);
+void check_appends(struct sim *s);
+void check_creations(struct sim *s);
 
 /* check.c: all that must hold at the end of a run. */
 void sim_check(struct sim *s);

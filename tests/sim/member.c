@@ -167,6 +167,7 @@ void member_start(struct member *m)
         .on_events = on_events,
         .on_end = on_end};
     kv_watch(replica_kv(m->replica), &m->watch);
+    m->mount = mount_new(replica_kv(m->replica), clock_of(m).now_ns);
     sim_at(m->sim, &m->tick, m->sim->now_ns + TICK_NS, tick);
     sim_note(m->sim, "%u starts applied %llu", (unsigned)m->id,
              (unsigned long long)store_applied_index(m->store));
@@ -176,6 +177,9 @@ void member_start(struct member *m)
 static void close_member(struct member *m)
 {
     watchers_forget(m->sim, m);
+    processes_forget(m->sim, m);
+    mount_free(m->mount);
+    m->mount = NULL;
     replica_stop(m->replica);
     store_import_free(m->incoming);
     m->incoming = NULL;
@@ -426,6 +430,7 @@ void member_turn(struct member *m)
                      status_name(st), fault.text);
             return;
         }
+        more |= m->mount != NULL && mount_turn(m->mount, clock.now_ns);
     }
     safety_check(m);
     member_note_regained(m);

@@ -172,6 +172,7 @@ static void run_until(struct sim *s, int64_t end_ns)
  * and must have seen everything in the end. */
 static void settle(struct sim *s)
 {
+    s->healed_for_good = true;
     for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
         heap_remove(&s->events, &s->watchers[i].next.at);
     }
@@ -193,6 +194,9 @@ static void tear_down(struct sim *s)
     }
     for (uint32_t i = 0; i < s->options.clients; i++) {
         heap_remove(&s->events, &s->clients[i].next.at);
+    }
+    for (uint32_t i = 0; i < PROCESSES_MAX; i++) {
+        heap_remove(&s->events, &s->processes[i].next.at);
     }
     for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
         watcher_fini(&s->watchers[i]);
@@ -254,6 +258,9 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     }
     for (uint32_t i = 0; i < options->clients; i++) {
         client_init(s, i);
+    }
+    for (uint32_t i = 0; i < PROCESSES_MAX; i++) {
+        process_init(s, i);
     }
     for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
         watcher_init(s, i);

@@ -1,0 +1,164 @@
+/* The kernel's end of the socket pair. */
+
+#include "tests/sim/mount.h"
+
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "fs/internal.h"
+
+#define ASKERS_MAX 64
+#define PACKET_MAX (256 * 1024)
+
+struct mount {
+    struct fs *fs;
+    int fd;
+    uint64_t count; /* of requests */
+    size_t waiting; /* askers */
+    bool unread;    /* requests were sent that it may not have read */
+    struct fuse_asker *askers[ASKERS_MAX];
+    uint64_t waits_for[ASKERS_MAX]; /* unique of the request */
+    uint8_t packet[PACKET_MAX];
+};
+
+/* Pids of the simulation are none of this machine's. */
+static uint32_t group_of(uint32_t thread)
+{
+    return thread;
+}
+
+static bool always_dying(uint32_t thread)
+{
+    (void)thread;
+    return true;
+}
+
+static void send_request(struct mount *m, uint32_t opcode, uint64_t node,
+                         uint64_t unique, uint32_t pid, struct bytes head,
+                         struct bytes tail)
+{
+    const struct fuse_in_header header = {
+        .len = (uint32_t)(sizeof header + head.size + tail.size),
+        .opcode = opcode,
+        .unique = unique,
+        .nodeid = node,
+        .pid = pid};
+    must(header.len <= sizeof m->packet);
+    memcpy(m->packet, &header, sizeof header);
+    if (head.size > 0) {
+        memcpy(m->packet + sizeof header, head.data, head.size);
+    }
+    if (tail.size > 0) {
+        memcpy(m->packet + sizeof header + head.size, tail.data, tail.size);
+    }
+    m->unread = true;
+    must(send(m->fd, m->packet, header.len, 0) == (ssize_t)header.len);
+}
+
+void mount_ask(struct mount *m, struct fuse_asker *a, uint32_t opcode,
+               uint64_t node, struct bytes head, struct bytes tail,
+               fuse_reply *on_reply)
+{
+    must(a->on_reply == NULL && a->number < ASKERS_MAX);
+    a->on_reply = on_reply;
+    m->waiting++;
+    m->askers[a->number] = a;
+    m->waits_for[a->number] = ++m->count * ASKERS_MAX + a->number;
+    send_request(m, opcode, node, m->waits_for[a->number], a->pid, head, tail);
+}
+
+void mount_tell(struct mount *m, uint32_t opcode, uint64_t node,
+                struct bytes head)
+{
+    /* Nobody's number stands behind it: no asker waits for 0. */
+    send_request(m, opcode, node, ++m->count * ASKERS_MAX + ASKERS_MAX - 1, 0,
+                 head, BYTES_NONE);
+}
+
+static bool take_reply(struct mount *m)
+{
+    struct fuse_out_header header;
+    const ssize_t size = recv(m->fd, m->packet, sizeof m->packet, 0);
+    if (size <= 0) {
+        return false;
+    }
+    must((size_t)size >= sizeof header);
+    memcpy(&header, m->packet, sizeof header);
+    const size_t number = header.unique % ASKERS_MAX;
+    struct fuse_asker *a = m->askers[number];
+    if (a != NULL && m->waits_for[number] == header.unique) {
+        fuse_reply *on_reply = a->on_reply;
+        a->on_reply = NULL;
+        m->askers[number] = NULL;
+        m->waiting--;
+        on_reply(a, -header.error,
+                 (struct bytes){m->packet + sizeof header,
+                                (size_t)size - sizeof header});
+    }
+    return true;
+}
+
+bool mount_turn(struct mount *m, int64_t now_ns)
+{
+    bool any = false;
+    if (fs_deadline_ns(m->fs) <= now_ns) {
+        fs_on_time(m->fs, now_ns);
+        any = true;
+    }
+    while (m->unread) {
+        m->unread = fs_on_readable(m->fs, 0, now_ns) > 0;
+        any = true;
+    }
+    while (m->waiting > 0 && take_reply(m)) {
+        any = true;
+    }
+    return any;
+}
+
+struct mount *mount_new(struct kv *kv, int64_t now_ns)
+{
+    int fds[2];
+    const int room = 1 << 20;
+    struct mount *m = xcalloc(1, sizeof *m);
+    must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                    fds) == 0);
+    for (int i = 0; i < 2; i++) {
+        (void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    }
+    struct fs_options o;
+    fs_options_default(&o);
+    o.uid = o.gid = 0;
+    struct fault fault;
+    must(fs_attach(kv, fds[0], &o, &m->fs, &fault) == ST_OK);
+    m->fs->system =
+        (struct fs_system){.thread_group = group_of, .is_dying = always_dying};
+    m->fd = fds[1];
+    const struct fuse_init_in init = {
+        .major = FUSE_KERNEL_VERSION,
+        .minor = 31,
+        .max_readahead = 65536,
+        .flags = FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
+                 FUSE_MAX_PAGES | FUSE_AUTO_INVAL_DATA};
+    mount_tell(m, FUSE_INIT, 0,
+               (struct bytes){(const uint8_t *)&init, sizeof init});
+    (void)mount_turn(m, now_ns);
+    return m;
+}
+
+void mount_free(struct mount *m)
+{
+    if (m == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < ASKERS_MAX; i++) {
+        if (m->askers[i] != NULL) {
+            m->askers[i]->on_reply = NULL;
+        }
+    }
+    fs_free(m->fs);
+    (void)close(m->fd);
+    free(m);
+}
