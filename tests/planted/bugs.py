@@ -96,8 +96,8 @@ BUGS = [
      "            pending_set_reading(&r->pending, p);\n"
      "        } else if (!r->read_in_flight) {"),
     ("local-reads", "linearizable reads are answered as serializable ones",
-     "node/replica_read.c", "        if (is_serializable(p)) {",
-     "        if (BUG || is_serializable(p)) {"),
+     "node/replica_read.c", "        if (is_serializable(p) || may_presume(r, p)) {",
+     "        if (BUG || is_serializable(p) || may_presume(r, p)) {"),
     ("answer-of-another",
      "an outcome is told to whoever waits first",
      "node/replica_write.c",
@@ -178,4 +178,32 @@ BUGS = [
     ("wrong-prev", "prev_kv is the value itself", "store/deliver.c",
      "    const int64_t before = c->version.mod_revision - 1;",
      "    const int64_t before = c->version.mod_revision - (BUG ? 0 : 1);"),
+
+    # --- the mount ---
+    ("append-without-compare", "an appended line overwrites another node's",
+     "fs/publish.c", "                     n->pending || fs_draft_replaces(&h->draft) ? 1 : 2,",
+     "                     BUG || n->pending || fs_draft_replaces(&h->draft) ? 1 : 2,"),
+    ("exclusive-for-all", "O_EXCL wins over a file that is there", "fs/open.c",
+     "        .keys = key, .target = KV_COMPARE_CREATE, .number = 0};\n"
+     "    if (c->target.kind == FS_TARGET_KEY) {",
+     "        .keys = key, .target = KV_COMPARE_CREATE,\n"
+     "        .result = BUG ? KV_COMPARE_LESS : KV_COMPARE_EQUAL,\n"
+     "        .number = BUG ? INT64_MAX : 0};\n"
+     "    if (c->target.kind == FS_TARGET_KEY) {"),
+    ("open-of-local-state", "an open shows what this replica has",
+     "fs/open.c",
+     "    range->serializable = c->fs->options.consistency == FS_SERIALIZABLE;\n"
+     "    /* A value that is cut off",
+     "    range->serializable =\n"
+     "        BUG || c->fs->options.consistency == FS_SERIALIZABLE;\n"
+     "    /* A value that is cut off"),
+    ("close-before-commit", "close is answered before the value is committed",
+     "fs/close.c",
+     "    fs_call_wait(c, &h->waiters, published);\n    fs_publish(h, FS_PUBLISH_CLOSE);",
+     "    if (BUG) {\n"
+     "        fs_publish(h, FS_PUBLISH_CLOSE);\n"
+     "        fs_reply_status(c, ST_OK);\n"
+     "        return;\n"
+     "    }\n"
+     "    fs_call_wait(c, &h->waiters, published);\n    fs_publish(h, FS_PUBLISH_CLOSE);"),
 ]
