@@ -97,9 +97,11 @@ static void begin_ready(struct upkeep *u)
 bool upkeep_wants_flush(const struct upkeep *u)
 {
     const uint64_t durable = store_durable_index(u->node->store);
+    const uint64_t applied = store_applied_index(u->node->store);
     list_each (link, &u->ops) {
         const struct upkeep_op *op = container_of(link, struct upkeep_op, link);
-        if (!op->begun && op->wait_index > durable) {
+        if (!op->begun && op->wait_index > durable &&
+            op->wait_index <= applied) {
             return true;
         }
     }
@@ -262,6 +264,7 @@ void upkeep_tick(struct upkeep *u)
         }
     }
     upkeep_auto_compact(u, now_ns);
+    check_tick(u, now_ns);
 }
 
 struct admin *node_admin(struct node *n)

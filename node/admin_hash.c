@@ -92,6 +92,15 @@ static void free_op(struct upkeep_op *op)
 static const struct upkeep_op_kind hash_kind = {
     .begin = begin, .leave = leave, .free = free_op};
 
+static struct hash_op *new_op(struct upkeep *u, enum store_hash_kind kind)
+{
+    struct hash_op *h = xcalloc(1, sizeof *h);
+    h->op.kind = &hash_kind;
+    h->upkeep = u;
+    h->kind = kind;
+    return h;
+}
+
 void upkeep_hash(struct admin *a, struct admin_hash *call)
 {
     struct upkeep *u = upkeep_of(a);
@@ -108,10 +117,19 @@ void upkeep_hash(struct admin *a, struct admin_hash *call)
         upkeep_finish(u, &call->call, ST_COMPACTED);
         return;
     }
-    struct hash_op *h = xcalloc(1, sizeof *h);
-    h->op.kind = &hash_kind;
-    h->upkeep = u;
-    h->kind = call->whole ? STORE_HASH_ALL : STORE_HASH_KV;
+    struct hash_op *h = new_op(u, call->whole ? STORE_HASH_ALL : STORE_HASH_KV);
     h->revision = call->whole || call->revision <= 0 ? newest : call->revision;
     upkeep_add(u, &h->op, &call->call);
+}
+
+void upkeep_hash_state(struct upkeep *u, struct admin_hash *call,
+                       uint64_t index)
+{
+    if (upkeep_refuses(u, &call->call)) {
+        return;
+    }
+    struct hash_op *h = new_op(u, STORE_HASH_STATE);
+    h->revision = call->revision;
+    upkeep_add(u, &h->op, &call->call);
+    h->op.wait_index = index;
 }

@@ -4,7 +4,7 @@
 
 #include "base/codec.h"
 #include "base/must.h"
-#include "node/node_internal.h"
+#include "node/upkeep.h"
 
 uint64_t node_random_seed(void)
 {
@@ -95,6 +95,8 @@ static void bulk(void *arg, uint64_t from, struct bytes frame)
         sender_on_frame(n->sender, from, what, r.left);
     } else if (what >= TRANSFER_BEGIN && what <= TRANSFER_END && !n->broken) {
         receiver_on_frame(n->receiver, from, what, r.left);
+    } else if (what == CHECK_ASK || what == CHECK_ANSWER) {
+        check_on_frame(n->upkeep, from, what, r.left);
     }
 }
 

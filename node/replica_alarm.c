@@ -81,6 +81,26 @@ void replica_alarm_applied(struct replica *r,
 
 /* --- a member's own judgement --- */
 
+/* A leader whose state is wrong goes on deciding about leases by it: another
+ * voter, the one that is furthest, takes over. */
+static void step_aside(struct replica *r, const struct raft_status *s)
+{
+    struct raft_peer_status best = {0};
+    for (size_t i = 0; i < s->peers_count; i++) {
+        struct raft_peer_status peer;
+        raft_peer(r->raft, i, &peer);
+        if (peer.id != r->options.member_id && !peer.is_learner &&
+            peer.match >= best.match &&
+            !store_has_alarm(r->store, peer.id, ADMIN_ALARM_CORRUPT)) {
+            best = peer;
+        }
+    }
+    if (best.id != RAFT_NONE && s->transfer_to == RAFT_NONE) {
+        log_warn("leadership goes to member %llx", (unsigned long long)best.id);
+        raft_transfer_leader(r->raft, best.id);
+    }
+}
+
 static uint64_t enough_bytes(const struct store_stats *stats)
 {
     return stats->quota_bytes - stats->quota_bytes / 8;
@@ -140,12 +160,18 @@ static bool find_orphan(struct replica *r, const struct raft_status *s,
 
 void replica_watch_alarms(struct replica *r)
 {
-    if (!r->alarms_due || r->own_alarm_out || r->stopped) {
+    if (!r->alarms_due || r->stopped) {
         return;
     }
     r->alarms_due = false;
     struct raft_status s;
     raft_status(r->raft, &s);
+    if (s.soft.role == RAFT_LEADER && replica_may_serve(r) != ST_OK) {
+        step_aside(r, &s);
+    }
+    if (r->own_alarm_out) {
+        return;
+    }
     if (s.soft.leader == RAFT_NONE) {
         return;
     }

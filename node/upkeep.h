@@ -13,6 +13,7 @@
 #define NODE_UPKEEP_H
 
 #include "kv/admin.h"
+#include "node/check.h"
 #include "node/compactor.h"
 #include "node/lane.h"
 #include "node/node_internal.h"
@@ -61,6 +62,8 @@ struct upkeep {
     struct compactor compactor;
     struct kv_compact auto_compact; /* under way when auto_compact_out */
     bool auto_compact_out;
+
+    struct check check;
 };
 
 struct upkeep *upkeep_new(struct node *n, const struct node_options *o);
@@ -101,6 +104,10 @@ void upkeep_snapshot_next(struct admin *a, struct admin_snapshot *call);
 
 /* admin_hash.c */
 void upkeep_hash(struct admin *a, struct admin_hash *call);
+/* For ourselves: of the state at call->revision, once the entry at `index` is
+ * durable (store/hashes.h, STATE). */
+void upkeep_hash_state(struct upkeep *u, struct admin_hash *call,
+                       uint64_t index);
 
 /* auto_compact.c */
 void upkeep_auto_compact(struct upkeep *u, int64_t now_ns);
