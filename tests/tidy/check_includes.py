@@ -94,13 +94,14 @@ class Checker:
 
     def private(self):
         """A header called internal is its folder's own business (and its
-        tests')."""
+        tests', and the simulator's, which drives folders from inside)."""
         problems = []
         for path in self.files:
             for line, kind, header in self.includes[path]:
                 folder = header.split("/")[0]
                 if kind == '"' and re.search(r"internal\.h$", header):
-                    if not path.startswith((folder + "/", f"tests/{folder}/")):
+                    if not path.startswith((folder + "/", f"tests/{folder}/",
+                                            "tests/sim/")):
                         problems.append(
                             f"{path}:{line}: {header} is private to {folder}/"
                         )
