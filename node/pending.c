@@ -71,9 +71,11 @@ static void forget_ticket(struct pending_table *t, struct pending *p)
     }
 }
 
-void pending_set_proposed(struct pending_table *t, struct pending *p)
+void pending_set_proposed(struct pending_table *t, struct pending *p,
+                          uint64_t term)
 {
     must(p->place == PENDING_QUEUED);
+    p->term = term;
     move_to(p, &t->proposed, PENDING_PROPOSED);
     hmap_insert(&t->tickets, &p->by_ticket, hash_u64(p->ticket));
 }
@@ -83,6 +85,20 @@ void pending_set_asking(struct pending_table *t, struct pending *p)
     must(p->place == PENDING_QUEUED);
     move_to(p, &t->asking, PENDING_ASKING);
     hmap_insert(&t->tickets, &p->by_ticket, hash_u64(p->ticket));
+}
+
+bool pending_requeue_before(struct pending_table *t, uint64_t term)
+{
+    bool any = false;
+    list_each_safe (link, &t->proposed) {
+        struct pending *p = container_of(link, struct pending, link);
+        if (p->term < term) {
+            forget_ticket(t, p);
+            move_to(p, &t->queued_writes, PENDING_QUEUED);
+            any = true;
+        }
+    }
+    return any;
 }
 
 void pending_set_reading(struct pending_table *t, struct pending *p)
@@ -157,6 +173,13 @@ void pending_expire(struct pending_table *t, int64_t now_ns)
     while ((n = heap_first(&t->deadlines)) != NULL && n->at <= now_ns) {
         pending_finish(t, container_of(n, struct pending, deadline),
                        ST_TIMEOUT);
+    }
+}
+
+void pending_finish_proposed(struct pending_table *t, enum status st)
+{
+    list_each_safe (link, &t->proposed) {
+        pending_finish(t, container_of(link, struct pending, link), st);
     }
 }
 

@@ -12,6 +12,8 @@
  *                    -> READING  -> (confirmed: done)
  *   any    -> FINISHED -> done      (refused, timed out, cancelled, stopped)
  *
+ *   PROPOSED  -> QUEUED      (its entry is lost for good: made again)
+ *
  * A call that ends while PROPOSED leaves the ticket table: its entry may still
  * be applied, and then nobody is told.
  */
@@ -59,6 +61,7 @@ struct pending {
     struct heap_node deadline;  /* until FINISHED */
     struct kv_call *call;
     uint64_t ticket;
+    uint64_t term; /* while PROPOSED: only in this one can it become an entry */
     enum pending_kind kind;
     enum pending_place place;
     struct lease_question question; /* of PENDING_LEASE */
@@ -90,7 +93,11 @@ void pending_fini(struct pending_table *t);
 struct pending *pending_add(struct pending_table *t, struct kv_call *call,
                             enum pending_kind kind, bool is_write,
                             int64_t deadline_ns);
-void pending_set_proposed(struct pending_table *t, struct pending *p);
+void pending_set_proposed(struct pending_table *t, struct pending *p,
+                          uint64_t term);
+/* Back to the queue goes what was proposed in a term before this one; true
+ * when there was any. */
+bool pending_requeue_before(struct pending_table *t, uint64_t term);
 /* The leader is asked, here or elsewhere; found again by its ticket. */
 void pending_set_asking(struct pending_table *t, struct pending *p);
 void pending_set_reading(struct pending_table *t, struct pending *p);
@@ -108,6 +115,8 @@ bool pending_deliver(struct pending_table *t);
 /* Ends with ST_TIMEOUT what is due; and all there is with st. */
 void pending_expire(struct pending_table *t, int64_t now_ns);
 void pending_finish_all(struct pending_table *t, enum status st);
+/* Ends what is PROPOSED. */
+void pending_finish_proposed(struct pending_table *t, enum status st);
 /* INT64_MAX when nothing waits. */
 int64_t pending_next_deadline(const struct pending_table *t);
 

@@ -91,6 +91,7 @@ enum status replica_begin(struct replica *r,
         .pre_vote = true,
         .read_mode = RAFT_READ_SAFE,
         .asker_confirms = true,
+        .proposals_bear_term = true,
         .step_down_on_removal = true,
         .async_storage_writes = true,
         .seed = r->options.seed,
@@ -204,6 +205,9 @@ enum status replica_saved(struct replica *r, struct raft_message *done,
         st = raft_memory_storage_apply_snapshot(r->log, done->snapshot);
         must(st == ST_OK); /* raft takes only newer ones */
         r->trimmed_index = done->snapshot->index;
+        /* Whether it holds what was proposed here, nobody can say. */
+        pending_finish_proposed(&r->pending, ST_TIMEOUT);
+        r->applied_term = done->snapshot->term;
     }
     st = raft_memory_storage_append(r->log, done->entries.list,
                                     done->entries.count);

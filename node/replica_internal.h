@@ -43,6 +43,7 @@ struct replica {
     uint64_t before_index, before_term; /* the entry before the first */
     uint64_t lost_index, lost_term; /* 0: all that was promised is durable */
 
+    uint64_t applied_term; /* of the last applied entry; 0: none yet */
     uint64_t trimmed_index;
     uint64_t log_pin;              /* 0: none */
     struct store_watches *watches; /* while there is no store */

@@ -136,9 +136,25 @@ void replica_propose_queued(struct replica *r)
         refuse(r, &batch, st);
         return;
     }
+    struct raft_status s;
+    raft_status(r->raft, &s);
     while (!list_is_empty(&batch)) {
         pending_set_proposed(&r->pending,
-                             container_of(batch.next, struct pending, link));
+                             container_of(batch.next, struct pending, link),
+                             s.hard.term);
+    }
+}
+
+/* An entry of this term is applied.  Terms never fall along the log, and a
+ * proposal becomes an entry in its own term or never
+ * (raft_config.proposals_bear_term): what was proposed earlier, to a leader
+ * that is gone, and is not applied by now, will not be.  So it may be proposed
+ * again, and cannot become two entries. */
+static void propose_lost_again(struct replica *r, uint64_t term)
+{
+    if (term > r->applied_term) {
+        r->applied_term = term;
+        r->submitted |= pending_requeue_before(&r->pending, term);
     }
 }
 
@@ -214,6 +230,7 @@ enum status replica_apply_message(struct replica *r, struct raft_message *m,
         if (e->payload != NULL && e->payload->size > 0) {
             answer(r, &outcome);
         }
+        propose_lost_again(r, e->term);
     }
     return ST_OK;
 }

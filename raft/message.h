@@ -80,8 +80,8 @@ struct raft_message {
     uint64_t to;
     uint64_t from;
     uint64_t term;     /* 0 on local messages and forwarded requests */
-    uint64_t log_term; /* the term of the entry at index; of a read index, the
-                        * one it was asked in (0: not said) */
+    uint64_t log_term; /* the term of the entry at index; of a read index or a
+                        * proposal, the one it was made in (0: not said) */
     /* The entry before the appended ones; the last entry acknowledged; on
      * heartbeats and their responses, which waiting read they confirm. */
     uint64_t index;

@@ -117,8 +117,11 @@ void raft_append_empty(struct raft *r, enum raft_entry_type type)
 static MUST_USE enum status propose(struct raft *r,
                                     const struct raft_entries *entries)
 {
-    struct raft_message m = {
-        .type = RAFT_MSG_PROPOSE, .from = r->id, .entries = *entries};
+    struct raft_message m = {.type = RAFT_MSG_PROPOSE,
+                             .from = r->id,
+                             .log_term =
+                                 r->config.proposals_bear_term ? r->term : 0,
+                             .entries = *entries};
     return raft_dispatch(r, &m);
 }
 

@@ -112,6 +112,11 @@ struct raft_config {
      * among three.  Who does not know the field ignores it.  Off as published.
      */
     bool asker_confirms;
+    /* A forwarded proposal bears the term of the leader it is meant for; no
+     * other appends it, nobody passes it on.  So once an entry of a later term
+     * is applied, a proposal that was not is lost for good, and may be made
+     * again.  Off as published. */
+    bool proposals_bear_term;
     bool disable_proposal_forwarding;
     bool disable_conf_change_validation;
     bool step_down_on_removal;

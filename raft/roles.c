@@ -3,9 +3,18 @@
 #include "base/must.h"
 #include "raft/internal.h"
 
+/* Another member's, for the leader of one term and nobody else. */
+static bool is_of_one_term(const struct raft *r, const struct raft_message *m)
+{
+    return m->type == RAFT_MSG_PROPOSE && m->from != r->id && m->log_term != 0;
+}
+
 enum status raft_step_leader(struct raft *r, const struct raft_message *m)
 {
     must(r->role == RAFT_LEADER);
+    if (is_of_one_term(r, m) && m->log_term != r->term) {
+        return ST_NOT_LEADER; /* who made it knows when it is lost */
+    }
     if (m->type == RAFT_MSG_PROPOSE) {
         return raft_propose_entries(r, m->entries.list, m->entries.count);
     }
@@ -86,6 +95,9 @@ enum status raft_step_follower(struct raft *r, const struct raft_message *m)
     must(r->role == RAFT_FOLLOWER);
     switch (m->type) {
     case RAFT_MSG_PROPOSE:
+        if (is_of_one_term(r, m)) {
+            return ST_NOT_LEADER;
+        }
         if (r->leader != RAFT_NONE && r->config.disable_proposal_forwarding) {
             return ST_NOT_LEADER;
         }

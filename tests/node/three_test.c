@@ -129,3 +129,85 @@ TEST(three, a_follower_presumes_nothing)
     EXPECT_TEXT(rig_trace(&r), "");
     rig_end(&r);
 }
+
+/* The beginning of the log: so many entries of each term. */
+static struct raft_message append(uint64_t from, uint64_t term, uint64_t index,
+                                  uint64_t log_term)
+{
+    struct raft_message m = {.type = RAFT_MSG_APPEND,
+                             .from = from,
+                             .term = term,
+                             .index = index,
+                             .log_term = log_term,
+                             .commit = index + 1};
+    const struct raft_entry e = {.term = term, .index = index + 1};
+    raft_entries_add(&m.entries, &e, 1);
+    return m;
+}
+
+/* A close() on a follower's mount hung for its whole timeout when the leader
+ * died with its write.  It cannot have been committed once an entry of the next
+ * term is applied, so it is made again, and only then. */
+TEST(three, a_write_that_was_lost_with_its_leader_is_made_again)
+{
+    struct rig r;
+    struct rig_put p;
+    begin(&r);
+    rig_hear(&r, append(8, 1, 0, 0));
+    rig_settle(&r);
+    (void)rig_sent(&r);
+    rig_put(&r, &p, "/a", "1");
+    rig_turn(&r);
+    EXPECT_TEXT(rig_sent(&r), "to 8: MsgProp index 0 commit 0 +1\n");
+    rig_hear(&r, heartbeat(9, 2)); /* it may be in this one's log */
+    rig_settle(&r);
+    EXPECT_TEXT(rig_sent(&r), "to 9: MsgHeartbeatResp index 0 commit 0\n");
+    struct raft_message m = append(9, 2, 1, 1);
+    m.commit = 1;
+    rig_hear(&r, m); /* its first entry is there, and not committed */
+    rig_settle(&r);
+    EXPECT_TEXT(rig_sent(&r), "to 9: MsgAppResp index 2 commit 0\n");
+    m = heartbeat(9, 2);
+    m.commit = 2;
+    rig_hear(&r, m);
+    rig_settle(&r);
+    EXPECT_TEXT(rig_sent(&r), "to 9: MsgHeartbeatResp index 0 commit 0\n"
+                              "to 9: MsgProp index 0 commit 0 +1\n");
+    EXPECT_TEXT(rig_trace(&r), "");
+    EXPECT_INT(p.calls, 0);
+    rig_end(&r);
+}
+
+/* What was committed in time is answered, and not made again. */
+TEST(three, a_write_that_its_leader_had_committed_is_answered_once)
+{
+    struct rig r, leader;
+    struct rig_put p, same;
+    begin(&r);
+    rig_hear(&r, append(8, 1, 0, 0));
+    rig_settle(&r);
+    rig_put(&r, &p, "/a", "1");
+    rig_turn(&r);
+    (void)rig_sent(&r);
+    /* The same command as an entry: of a member with the same tickets. */
+    leader = (struct rig){.life = r.life - 1};
+    rig_start(&leader);
+    rig_settle(&leader);
+    rig_put(&leader, &same, "/a", "1");
+    rig_settle(&leader);
+    struct raft_message m = append(8, 1, 1, 1);
+    m.entries.list[0].payload =
+        payload_hold(leader.disk.list[leader.disk.count - 1].payload);
+    const struct raft_entry next = {.term = 2, .index = 3};
+    raft_entries_add(&m.entries, &next, 1);
+    m.from = 9; /* the next leader has it, and commits it with its own */
+    m.term = 2;
+    m.commit = 3;
+    rig_hear(&r, m);
+    rig_settle(&r);
+    EXPECT_TEXT(rig_trace(&r), "put /a OK @2\n");
+    EXPECT_TEXT(rig_sent(&r), "to 9: MsgAppResp index 3 commit 0\n");
+    EXPECT_INT(p.calls, 1);
+    rig_end(&leader);
+    rig_end(&r);
+}

@@ -105,3 +105,36 @@ TEST(follower, must_sync_names_what_promises_depend_on)
     EXPECT_INT(cluster_status(c, 2).applied, 2);
     cluster_free(c);
 }
+
+/* Danger: a proposal that was under way when its leader fell is passed on to
+ * the next one behind the back of its maker, who has given it up and made it
+ * again: it would be two entries.  With proposals_bear_term it is one or none.
+ */
+TEST(follower, a_proposal_is_for_the_leader_of_its_term)
+{
+    for (int bears = 0; bears < 2; bears++) {
+        struct raft_config config = cluster_config();
+        config.proposals_bear_term = bears == 1;
+        config.check_quorum = false; /* 2 may be elected while 1 lives */
+        struct cluster *c = paper_cluster(&config, 3);
+        EXPECT_INT(cluster_propose(c, 3), ST_OK);
+        cluster_pump(c, 3);
+        EXPECT_INT(c->network.count, 1);
+        struct raft_message late;
+        raft_message_take(&late, &c->network.list[0]);
+        c->network.count = 0;
+        EXPECT_INT(late.type, RAFT_MSG_PROPOSE);
+        cluster_elect(c, 2);
+        cluster_settle(c);
+        const uint64_t last = cluster_status(c, 2).last_index;
+        for (uint64_t to = 1; to <= 2; to++) {
+            late.to = to;
+            EXPECT_INT(raft_step(cluster_raft(c, to), &late),
+                       bears == 1 ? ST_NOT_LEADER : ST_OK);
+            cluster_settle(c);
+        }
+        EXPECT_INT(cluster_status(c, 2).last_index, last + (bears ? 0 : 2));
+        raft_message_fini(&late);
+        cluster_free(c);
+    }
+}

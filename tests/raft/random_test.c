@@ -36,6 +36,7 @@ static struct raft_config random_config(struct prng *p)
     config.async_storage_writes = prng_chance(p, 3, 4);
     config.step_down_on_removal = prng_chance(p, 1, 2);
     config.asker_confirms = prng_chance(p, 2, 3);
+    config.proposals_bear_term = prng_chance(p, 2, 3);
     config.max_inflight_messages = 1 + (uint32_t)prng_below(p, 8);
     config.max_size_per_message =
         prng_chance(p, 1, 2) ? RAFT_NO_LIMIT : prng_below(p, 80);
