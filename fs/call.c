@@ -22,6 +22,25 @@
 
 #define DATA_KEPT_MAX 16384 /* bytes */
 
+/* The request that the store has answered last, or works on. */
+static const struct kv_call *answer_of(const struct fs_call *c)
+{
+    switch (c->asks) {
+    case FS_ASKS_RANGE:
+        return &c->range.call;
+    case FS_ASKS_TXN:
+        return &c->txn.call;
+    case FS_ASKS_LEASE:
+        break;
+    }
+    return &c->lease.call;
+}
+
+static struct kv_call *question_of(struct fs_call *c)
+{
+    return (struct kv_call *)(uintptr_t)answer_of(c);
+}
+
 static void end_early(struct fs_call *c, enum status why)
 {
     if (c->early != ST_OK) {
@@ -29,7 +48,7 @@ static void end_early(struct fs_call *c, enum status why)
     }
     c->early = why;
     if (c->asked) {
-        kv_cancel(c->fs->kv, c->asked_txn ? &c->txn.call : &c->range.call);
+        kv_cancel(c->fs->kv, question_of(c));
     } else if (!list_is_empty(&c->waiting)) {
         list_remove(&c->waiting);
         fs_reply_status(c, why);
@@ -175,11 +194,26 @@ static void txn_done(struct kv_call *call)
     answered(container_of(call, struct fs_call, txn.call));
 }
 
+static void lease_done(struct kv_call *call)
+{
+    answered(container_of(call, struct fs_call, lease.call));
+}
+
+struct kv_lease *fs_call_lease(struct fs_call *c, enum kv_lease_op op,
+                               int64_t id)
+{
+    must(!c->asked);
+    c->lease =
+        (struct kv_lease){.call = {.done = lease_done}, .op = op, .id = id};
+    c->asks = FS_ASKS_LEASE;
+    return &c->lease;
+}
+
 struct kv_range_spec *fs_call_range(struct fs_call *c)
 {
     must(!c->asked);
     c->range = (struct kv_range){.call = {.done = range_done}};
-    c->asked_txn = false;
+    c->asks = FS_ASKS_RANGE;
     return &c->range.spec;
 }
 
@@ -190,7 +224,7 @@ struct kv_txn_spec *fs_call_txn(struct fs_call *c)
     c->txn.spec.compares = c->compares;
     c->txn.spec.success = c->success;
     c->txn.spec.failure = c->failure;
-    c->asked_txn = true;
+    c->asks = FS_ASKS_TXN;
     return &c->txn.spec;
 }
 
@@ -202,26 +236,31 @@ void fs_call_ask(struct fs_call *c, void (*next)(struct fs_call *c))
         return;
     }
     const int64_t left_ns = c->deadline_ns - fs->now_ns;
-    struct kv_call *call = c->asked_txn ? &c->txn.call : &c->range.call;
+    struct kv_call *call = question_of(c);
     call->timeout_ms = left_ns > 1000000 ? left_ns / 1000000 : 1;
     c->next = next;
     c->asked = true;
-    if (c->asked_txn) {
-        kv_txn(fs->kv, &c->txn);
-    } else {
+    switch (c->asks) {
+    case FS_ASKS_RANGE:
         kv_range(fs->kv, &c->range);
+        break;
+    case FS_ASKS_TXN:
+        kv_txn(fs->kv, &c->txn);
+        break;
+    case FS_ASKS_LEASE:
+        kv_lease(fs->kv, &c->lease);
+        break;
     }
 }
 
 enum status fs_call_status(const struct fs_call *c)
 {
-    return c->asked_txn ? c->txn.call.status : c->range.call.status;
+    return answer_of(c)->status;
 }
 
 int64_t fs_call_revision(const struct fs_call *c)
 {
-    return c->asked_txn ? c->txn.call.header.revision
-                        : c->range.call.header.revision;
+    return answer_of(c)->header.revision;
 }
 
 /* --- waiting for others --- */
@@ -375,6 +414,11 @@ void fs_reply_create(struct fs_call *c, struct fs_node *n, struct fs_handle *h)
     call_end(c);
 }
 
+void fs_call_replied(struct fs_call *c)
+{
+    call_end(c);
+}
+
 /* --- the end --- */
 
 void fs_calls_abandon(struct fs *fs)
@@ -396,7 +440,7 @@ void fs_calls_abandon(struct fs *fs)
             call_end(c);
         } else if (c->early == ST_OK) {
             c->early = ST_STOPPED; /* `answered` ends it */
-            kv_cancel(fs->kv, c->asked_txn ? &c->txn.call : &c->range.call);
+            kv_cancel(fs->kv, question_of(c));
         }
     }
 }

@@ -47,7 +47,8 @@ struct fs_call {
     struct list waiting;
     struct kv_range range;
     struct kv_txn txn;
-    bool asked_txn;
+    struct kv_lease lease;
+    enum { FS_ASKS_RANGE, FS_ASKS_TXN, FS_ASKS_LEASE } asks;
 
     /* What it is about: for its handler to use. */
     struct fs_node *node; /* held */
@@ -72,11 +73,13 @@ struct fs_call {
 struct fs_call *fs_call_begin(struct fs *fs, fuse_req_t req,
                               enum fs_call_kind kind);
 
-/* Asks the store; `next` is called with the answer in c->range or c->txn, and
- * has to look at its call.status first.  The request is cleared before it is
- * filled in by the caller, with these: */
+/* Asks the store; `next` is called with the answer in c->range, c->txn or
+ * c->lease, and has to look at its call.status first.  The request is cleared
+ * before it is filled in by the caller, with these: */
 struct kv_range_spec *fs_call_range(struct fs_call *c);
 struct kv_txn_spec *fs_call_txn(struct fs_call *c);
+struct kv_lease *fs_call_lease(struct fs_call *c, enum kv_lease_op op,
+                               int64_t id);
 void fs_call_ask(struct fs_call *c, void (*next)(struct fs_call *c));
 /* The answer's status, and the revision it was given at. */
 enum status fs_call_status(const struct fs_call *c);
@@ -107,6 +110,8 @@ void fs_reply_xattr(struct fs_call *c, size_t size);
 /* The handle is given up when the kernel no longer wants it. */
 void fs_reply_open(struct fs_call *c, struct fs_handle *h);
 void fs_reply_opendir(struct fs_call *c, struct fs_listing *l);
+/* Ends a call that its handler has replied to. */
+void fs_call_replied(struct fs_call *c);
 void fs_reply_create(struct fs_call *c, struct fs_node *n, struct fs_handle *h);
 
 /* Answers and forgets everything that is parked. */

@@ -12,6 +12,7 @@
 
 #include "base/must.h"
 #include "fs/attr.h"
+#include "fs/lease_dir.h"
 #include "fs/path.h"
 
 #define DOTS 2 /* "." and ".." */
@@ -28,7 +29,7 @@ static fuse_ino_t id_of(enum fs_control_file file)
 
 static bool is_there(fuse_ino_t id)
 {
-    must(fs_control_has(id));
+    must(fs_control_has(id) && !fs_leases_has(id));
     return id - FS_CONTROL_ID_FIRST <= FS_CONTROL_FILES_COUNT;
 }
 
@@ -203,7 +204,11 @@ static const char *entry_at(size_t at, struct stat *ret)
         ret->st_ino = FUSE_ROOT_ID;
         return "..";
     }
-    if (at >= DOTS + FS_CONTROL_FILES_COUNT) {
+    if (at == DOTS + FS_CONTROL_FILES_COUNT) {
+        ret->st_ino = FS_LEASES_ID_FIRST;
+        return FS_LEASES_NAME;
+    }
+    if (at > DOTS + FS_CONTROL_FILES_COUNT) {
         return NULL;
     }
     ret->st_ino = id_of((enum fs_control_file)(at - DOTS));

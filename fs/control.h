@@ -2,9 +2,9 @@
  * about itself and its cluster, as text.
  *
  * It stands outside the inode table: its node numbers are the last ones there
- * are, which the table gives to nobody.  Nothing in it asks the cluster, so it
- * answers when nothing else does.  A file's text is made when it is opened and
- * stays what it is for that handle.
+ * are, which the table gives to nobody.  Nothing in it but leases/ asks the
+ * cluster, so it answers when nothing else does.  A file's text is made when it
+ * is opened and stays what it is for that handle.
  */
 #ifndef FS_CONTROL_H
 #define FS_CONTROL_H
@@ -13,9 +13,16 @@
 
 #define FS_CONTROL_ID_FIRST (UINT64_MAX - 15) /* the directory itself */
 
+/* Below them, as many as there can be: leases/ (lease_dir.h). */
+#define FS_LEASES_ID_FIRST (FS_CONTROL_ID_FIRST - (UINT64_C(1) << 40))
+
+static inline bool fs_leases_has(fuse_ino_t id)
+{
+    return id >= FS_LEASES_ID_FIRST && id < FS_CONTROL_ID_FIRST;
+}
 static inline bool fs_control_has(fuse_ino_t id)
 {
-    return id >= FS_CONTROL_ID_FIRST;
+    return id >= FS_LEASES_ID_FIRST;
 }
 
 /* Puts the control directory before the operations of the tree. */

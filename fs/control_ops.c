@@ -1,13 +1,14 @@
 /* Which requests are the control directory's: by node number, and the name at
  * the root.  All others go on to the tree.
  *
- * It is read-only: what would change it is EROFS, whoever asks, and it has no
- * extended attributes, as /proc has none.
+ * It is read-only, but for leases/: what would change it is EROFS, whoever
+ * asks, and it has no extended attributes, as /proc has none.
  */
 
 #include <errno.h>
 
 #include "fs/control.h"
+#include "fs/lease_dir.h"
 
 static void reply_error(fuse_req_t req, int error)
 {
@@ -18,7 +19,9 @@ static void reply_error(fuse_req_t req, int error)
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    if (fs_control_is_name(parent, name)) {
+    if (fs_leases_is_name(parent, name)) {
+        fs_leases_lookup(req, parent, name);
+    } else if (fs_control_is_name(parent, name)) {
         fs_control_lookup(req, parent, name);
     } else {
         fs_operations.lookup(req, parent, name);
@@ -66,7 +69,9 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    if (fs_control_is_name(parent, name)) {
+    if (fs_leases_has(parent)) {
+        fs_leases_rmdir(req, parent, name);
+    } else if (fs_control_is_name(parent, name)) {
         reply_error(req, EROFS);
     } else {
         fs_operations.rmdir(req, parent, name);
@@ -91,7 +96,9 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 static void op_getattr(fuse_req_t req, fuse_ino_t id,
                        struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_getattr(req, id);
+    } else if (fs_control_has(id)) {
         fs_control_getattr(req, id);
     } else {
         fs_operations.getattr(req, id, file);
@@ -101,7 +108,9 @@ static void op_getattr(fuse_req_t req, fuse_ino_t id,
 static void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr,
                        int to_set, struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_setattr(req, id, to_set);
+    } else if (fs_control_has(id)) {
         reply_error(req, EROFS);
     } else {
         fs_operations.setattr(req, id, attr, to_set, file);
@@ -110,7 +119,9 @@ static void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr,
 
 static void op_access(fuse_req_t req, fuse_ino_t id, int mask)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_access(req, id, mask);
+    } else if (fs_control_has(id)) {
         fs_control_access(req, id, mask);
     } else {
         fs_operations.access(req, id, mask);
@@ -159,7 +170,9 @@ static void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name)
 
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_open(req, id, file);
+    } else if (fs_control_has(id)) {
         fs_control_open(req, id, file);
     } else {
         fs_operations.open(req, id, file);
@@ -169,7 +182,9 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
 static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
                     struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_read(req, size, file);
+    } else if (fs_control_has(id)) {
         fs_control_read(req, size, offset, file);
     } else {
         fs_operations.read(req, id, size, offset, file);
@@ -179,7 +194,9 @@ static void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 static void op_write(fuse_req_t req, fuse_ino_t id, const char *data,
                      size_t size, off_t offset, struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_write(req, data, size, file);
+    } else if (fs_control_has(id)) {
         reply_error(req, EBADF);
     } else {
         fs_operations.write(req, id, data, size, offset, file);
@@ -218,7 +235,9 @@ static void op_fsync(fuse_req_t req, fuse_ino_t id, int data_only,
 static void op_release(fuse_req_t req, fuse_ino_t id,
                        struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_release(req, file);
+    } else if (fs_control_has(id)) {
         fs_control_release(req, file);
     } else {
         fs_operations.release(req, id, file);
@@ -245,7 +264,9 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t id_in,
 static void op_opendir(fuse_req_t req, fuse_ino_t id,
                        struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_opendir(req, id, file);
+    } else if (fs_control_has(id)) {
         fs_control_opendir(req, id, file);
     } else {
         fs_operations.opendir(req, id, file);
@@ -255,7 +276,9 @@ static void op_opendir(fuse_req_t req, fuse_ino_t id,
 static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
                        struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_readdir(req, id, size, offset, file, false);
+    } else if (fs_control_has(id)) {
         fs_control_readdir(req, size, offset, false);
     } else {
         fs_operations.readdir(req, id, size, offset, file);
@@ -265,7 +288,9 @@ static void op_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
 static void op_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size,
                            off_t offset, struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_readdir(req, id, size, offset, file, true);
+    } else if (fs_control_has(id)) {
         fs_control_readdir(req, size, offset, true);
     } else {
         fs_operations.readdirplus(req, id, size, offset, file);
@@ -275,7 +300,9 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size,
 static void op_releasedir(fuse_req_t req, fuse_ino_t id,
                           struct fuse_file_info *file)
 {
-    if (fs_control_has(id)) {
+    if (fs_leases_has(id)) {
+        fs_leases_releasedir(req, file);
+    } else if (fs_control_has(id)) {
         reply_error(req, 0);
     } else {
         fs_operations.releasedir(req, id, file);
@@ -292,8 +319,34 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only,
     }
 }
 
+/* --- what the kernel forgets --- */
+
+static void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups)
+{
+    if (fs_leases_has(id)) {
+        fs_leases_forget(fuse_req_userdata(req), id, lookups);
+        fuse_reply_none(req);
+    } else {
+        fs_operations.forget(req, id, lookups);
+    }
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count,
+                            struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fs_leases_has(forgets[i].ino)) {
+            fs_leases_forget(fuse_req_userdata(req), forgets[i].ino,
+                             forgets[i].nlookup);
+        }
+    }
+    fs_operations.forget_multi(req, count, forgets); /* knows them not */
+}
+
 void fs_control_wrap(struct fuse_lowlevel_ops *operations)
 {
+    operations->forget = op_forget;
+    operations->forget_multi = op_forget_multi;
     operations->lookup = op_lookup;
     operations->mknod = op_mknod;
     operations->mkdir = op_mkdir;

@@ -101,7 +101,7 @@ static uint64_t free_id(struct fs *fs, uint64_t wanted)
     uint64_t id = wanted;
     while (id <= FUSE_ROOT_ID || fs_control_has(id) ||
            fs_node_of(fs, id) != NULL) {
-        id++;
+        id = fs_control_has(id) ? FUSE_ROOT_ID + 1 : id + 1;
     }
     return id;
 }

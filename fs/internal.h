@@ -70,6 +70,7 @@ struct fs {
     struct heap timers;
     struct list handles, listings; /* open ones */
     struct list controls;          /* open files of the control directory */
+    struct fs_leases *leases;      /* what it shows of leases */
 
     struct fs_feed *feed;
     struct fs_replay *replay; /* NULL when there is none */

@@ -13,6 +13,7 @@
 #include "fs/events.h"
 #include "fs/handle.h"
 #include "fs/inode.h"
+#include "fs/lease_dir.h"
 #include "fs/listing.h"
 #include "fs/mount.h"
 
@@ -87,6 +88,7 @@ struct fs *fs_new(struct kv *kv, const struct fs_options *options)
     list_init(&fs->handles);
     list_init(&fs->listings);
     list_init(&fs->controls);
+    fs->leases = fs_leases_new();
     fs_nodes_init(fs);
     return fs;
 }
@@ -102,6 +104,7 @@ static void destroy(struct fs *fs)
         fs_listing_free(fs, container_of(at, struct fs_listing, link));
     }
     fs_control_fini(fs);
+    fs_leases_free(fs->leases);
     fs_calls_fini(fs);
     fs_nodes_fini(fs);
     must(heap_first(&fs->timers) == NULL);

@@ -14,6 +14,7 @@
 #include "fs/getattr.h"
 #include "fs/handle.h"
 #include "fs/handlers.h"
+#include "fs/lease.h"
 #include "fs/target.h"
 
 #define TIMES_NOW (FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW)
@@ -217,7 +218,13 @@ void fs_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set,
         }
         return;
     }
-    if (!publishes_creation(c, to_set)) {
+    if (publishes_creation(c, to_set)) {
+        return;
+    }
+    if ((to_set & TIMES_NOW) == TIMES_NOW && !n->directory && !n->pending &&
+        !n->gone) {
+        fs_lease_touch(c, finish);
+    } else {
         finish(c);
     }
 }

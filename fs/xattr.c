@@ -1,4 +1,5 @@
-/* Extended attributes: what is known of a key beside its value, read-only.
+/* Extended attributes: what is known of a key beside its value, read-only;
+ * those that change a file's lease are in lease.c.
  *
  * Tools that copy files try to set what they have read: that is accepted and
  * ignored.  Security and ACL attributes are "not supported" rather than absent,
@@ -13,6 +14,7 @@
 #include "base/must.h"
 #include "fs/getattr.h"
 #include "fs/handlers.h"
+#include "fs/lease.h"
 #include "fs/path.h"
 #include "fs/target.h"
 
@@ -111,7 +113,7 @@ static bool add_value(const struct fs_call *c, int attribute,
     return true;
 }
 
-static void reply_sized(struct fs_call *c)
+void fs_xattr_reply(struct fs_call *c)
 {
     if (c->size == 0) {
         fs_reply_xattr(c, c->data.size);
@@ -127,7 +129,7 @@ static void answer(struct fs_call *c, const struct kv_item *item)
     buf_clear(&c->data);
     if (c->flags >= 0) {
         if (add_value(c, c->flags, item, &c->data)) {
-            reply_sized(c);
+            fs_xattr_reply(c);
         } else {
             fs_reply_errno(c, ENODATA);
         }
@@ -141,7 +143,7 @@ static void answer(struct fs_call *c, const struct kv_item *item)
         }
         buf_fini(&value);
     }
-    reply_sized(c);
+    fs_xattr_reply(c);
 }
 
 static void got(struct fs_call *c)
@@ -209,6 +211,10 @@ static void begin(fuse_req_t req, fuse_ino_t id, int attribute, size_t size)
 void fs_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size)
 {
     const int attribute = attribute_of(name);
+    if (fs_lease_attribute_of(name) != FS_LEASE_NO_ATTRIBUTE) {
+        fs_lease_get(req, id, name, size);
+        return;
+    }
     if (attribute < 0) {
         /* or aborted: nothing more to do */
         (void)fuse_reply_err(req, is_refused(name) ? EOPNOTSUPP : ENODATA);
@@ -234,16 +240,21 @@ void fs_listxattr(fuse_req_t req, fuse_ino_t id, size_t size)
 void fs_setxattr(fuse_req_t req, fuse_ino_t id, const char *name,
                  const char *value, size_t size, int flags)
 {
-    (void)id;
-    (void)value;
-    (void)size;
     (void)flags;
+    if (fs_lease_attribute_of(name) != FS_LEASE_NO_ATTRIBUTE) {
+        fs_lease_set(req, id, name,
+                     (struct bytes){(const uint8_t *)value, size});
+        return;
+    }
     (void)fuse_reply_err(req, attribute_of(name) >= 0 ? 0 : EOPNOTSUPP);
 }
 
 void fs_removexattr(fuse_req_t req, fuse_ino_t id, const char *name)
 {
-    (void)id;
+    if (fs_lease_attribute_of(name) != FS_LEASE_NO_ATTRIBUTE) {
+        fs_lease_set(req, id, name, bytes_of("0"));
+        return;
+    }
     const int error = attribute_of(name) >= 0 ? 0
                       : is_refused(name)      ? EOPNOTSUPP
                                               : ENODATA;

@@ -87,7 +87,7 @@ TEST(control, it_answers_without_asking_the_store)
     r.kv.status.writable = false;
     const size_t asked = r.kv.asked;
     EXPECT_TEXT(rig_list(&r, walk(NULL), 4096, false),
-                "./ ../ status leader members revision health");
+                "./ ../ status leader members revision health leases/");
     EXPECT_TEXT(cat("leader"), "none\n");
     EXPECT(strstr(cat("status"), "\nquorum: no\nwritable: no, no leader is "
                                  "known: ") != NULL);
@@ -190,7 +190,8 @@ TEST(control, it_is_listed_only_when_asked_for)
 /* The listing must come whole through any reply's size. */
 TEST(control, its_listing_comes_in_pieces_too)
 {
-    static const char whole[] = "./ ../ status leader members revision health";
+    static const char whole[] =
+        "./ ../ status leader members revision health leases/";
     begin("");
     EXPECT_TEXT(rig_list(&r, walk(NULL), 40, false), whole);
     EXPECT_TEXT(rig_list(&r, walk(NULL), 4096, true), whole);

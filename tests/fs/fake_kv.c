@@ -148,6 +148,18 @@ static struct fake_event *add_event(struct fake_kv *f)
     return &f->events[f->events_count++];
 }
 
+/* --- leases --- */
+
+static struct fake_lease *lease_of(struct fake_kv *f, int64_t id)
+{
+    for (size_t i = 0; i < FAKE_LEASES; i++) {
+        if (f->leases[i].id == id) {
+            return &f->leases[i];
+        }
+    }
+    return NULL;
+}
+
 /* --- writing --- */
 
 static void begin_write(struct fake_kv *f)
@@ -170,6 +182,7 @@ struct change {
     struct bytes key, value, moved_from;
     int64_t lease;
     const struct fake_version *moved; /* takes over its life */
+    bool attrs_only;
 };
 
 static void write_put(struct fake_kv *f, const struct change *c)
@@ -202,6 +215,7 @@ static void write_put(struct fake_kv *f, const struct change *c)
     e->moved_from = copy(c->moved_from);
     e->version = v;
     e->groups_changed = created ? alone : 0;
+    e->attrs_only = c->attrs_only;
 }
 
 static void write_delete(struct fake_kv *f, struct bytes key,
@@ -442,12 +456,21 @@ static enum status do_op(struct fake_kv *f, const struct kv_op *op,
     case KV_OP_PUT: {
         int64_t lease = op->put.lease;
         const struct fake_version *old = fake_get_bytes(f, op->put.key);
+        if (lease != 0 && lease_of(f, lease) == NULL) {
+            return ST_LEASE_NOT_FOUND;
+        }
+        if (op->put.ignore_value && old == NULL) {
+            return ST_KEY_NOT_FOUND;
+        }
         if (op->put.keep_lease && old != NULL) {
             lease = old->lease;
         }
         write_put(f, &(struct change){.key = op->put.key,
-                                      .value = op->put.value,
-                                      .lease = lease});
+                                      .value = op->put.ignore_value
+                                                   ? old->value
+                                                   : op->put.value,
+                                      .lease = lease,
+                                      .attrs_only = op->put.ignore_value});
         return ST_OK;
     }
     case KV_OP_DELETE_RANGE:
@@ -531,6 +554,96 @@ static void ask_compact(struct kv *kv, struct kv_compact *compact)
     unreachable("the filesystem does not compact");
 }
 
+static void ask_lease(struct kv *kv, struct kv_lease *lease)
+{
+    struct fake_kv *f = container_of(kv, struct fake_kv, kv);
+    lease->result = (struct kv_lease_result){0};
+    submit(f, &lease->call, 2);
+}
+
+static enum status revoke(struct fake_kv *f, int64_t id)
+{
+    struct fake_lease *l = id == 0 ? NULL : lease_of(f, id);
+    if (l == NULL) {
+        return ST_LEASE_NOT_FOUND;
+    }
+    for (size_t i = 0; i < f->keys_count; i++) {
+        const struct fake_version *v = version_at(f->keys[i], 0);
+        if (v != NULL && v->lease == id) {
+            write_delete(f, f->keys[i]->key, BYTES_NONE);
+        }
+    }
+    end_write(f);
+    *l = (struct fake_lease){0};
+    return ST_OK;
+}
+
+static enum status grant(struct fake_kv *f, int64_t id, int64_t ttl_s,
+                         struct kv_lease_result *ret)
+{
+    for (int64_t next = 0x1000; id == 0; next++) {
+        id = lease_of(f, next) == NULL ? next : 0;
+    }
+    struct fake_lease *l = lease_of(f, 0);
+    if (lease_of(f, id) != NULL) {
+        return ST_LEASE_EXISTS;
+    }
+    must(l != NULL);
+    *l = (struct fake_lease){id, ttl_s, ttl_s};
+    *ret = (struct kv_lease_result){
+        .id = id, .ttl_s = ttl_s, .granted_ttl_s = ttl_s};
+    return ST_OK;
+}
+
+static void list_keys(struct fake_kv *f, int64_t id,
+                      struct kv_lease_result *ret)
+{
+    struct bytes *keys = arena(f, (f->keys_count + 1) * sizeof *keys);
+    for (size_t i = 0; i < f->keys_count; i++) {
+        const struct fake_version *v = version_at(f->keys[i], 0);
+        if (v != NULL && v->lease == id) {
+            keys[ret->keys_count++] = f->keys[i]->key;
+        }
+    }
+    ret->keys = keys;
+}
+
+static enum status do_lease(struct fake_kv *f, struct kv_lease *lease)
+{
+    struct kv_lease_result *r = &lease->result;
+    struct fake_lease *l = lease->id == 0 ? NULL : lease_of(f, lease->id);
+    switch (lease->op) {
+    case KV_LEASE_GRANT:
+        return grant(f, lease->id, lease->ttl_s, r);
+    case KV_LEASE_REVOKE:
+        return revoke(f, lease->id);
+    case KV_LEASE_KEEPALIVE:
+        if (l != NULL) {
+            l->left_s = r->ttl_s = l->ttl_s;
+            f->renewals++;
+        }
+        return ST_OK;
+    case KV_LEASE_TTL:
+        r->ttl_s = l == NULL ? -1 : l->left_s;
+        r->granted_ttl_s = l == NULL ? 0 : l->ttl_s;
+        if (l != NULL && lease->with_keys) {
+            list_keys(f, lease->id, r);
+        }
+        return ST_OK;
+    case KV_LEASE_LIST: {
+        int64_t *ids = arena(f, FAKE_LEASES * sizeof *ids);
+        for (size_t i = 0; i < FAKE_LEASES; i++) {
+            if (f->leases[i].id != 0) {
+                ids[r->ids_count++] = f->leases[i].id;
+            }
+        }
+        r->ids = ids;
+        return ST_OK;
+    }
+    }
+    return ST_INVALID;
+}
+
 static void cancel(struct kv *kv, struct kv_call *call)
 {
     struct fake_kv *f = container_of(kv, struct fake_kv, kv);
@@ -571,6 +684,8 @@ bool fake_kv_answer_one(struct fake_kv *f)
         struct kv_range *r = container_of(call, struct kv_range, call);
         call->status = do_range(f, &r->spec, &r->result);
         r->result.presumed = f->presumes && r->spec.may_presume;
+    } else if (call->status == ST_OK && call->ticket == 2) {
+        call->status = do_lease(f, container_of(call, struct kv_lease, call));
     } else if (call->status == ST_OK) {
         struct kv_txn *t = container_of(call, struct kv_txn, call);
         void (*before)(struct fake_kv *) = f->before_txn;
@@ -679,6 +794,7 @@ void fake_kv_init(struct fake_kv *f)
     static const struct kv_ops ops = {.range = ask_range,
                                       .txn = ask_txn,
                                       .compact = ask_compact,
+                                      .lease = ask_lease,
                                       .cancel = cancel,
                                       .watch = watch,
                                       .unwatch = unwatch,
@@ -774,4 +890,15 @@ const struct fake_version *fake_get_bytes(const struct fake_kv *f,
 const struct fake_version *fake_get(const struct fake_kv *f, const char *key)
 {
     return fake_get_bytes(f, bytes_of(key));
+}
+
+void fake_grant(struct fake_kv *f, int64_t id, int64_t ttl_s)
+{
+    struct kv_lease_result result;
+    must(grant(f, id, ttl_s, &result) == ST_OK);
+}
+
+enum status fake_revoke(struct fake_kv *f, int64_t id)
+{
+    return revoke(f, id);
 }

@@ -22,6 +22,13 @@ struct fake_key {
     size_t count, capacity;
 };
 
+#define FAKE_LEASES 8
+
+struct fake_lease {
+    int64_t id; /* 0: a free place */
+    int64_t ttl_s, left_s;
+};
+
 struct fake_event {
     struct bytes key, moved_from, moved_to; /* owned */
     int64_t revision;
@@ -45,6 +52,9 @@ struct fake_kv {
 
     /* What was asked. */
     size_t asked, linearizable, writes, cancelled;
+
+    struct fake_lease leases[FAKE_LEASES];
+    size_t renewals;
 
     /* Before a transaction runs: somebody else is faster. Called once. */
     void (*before_txn)(struct fake_kv *f);
@@ -78,6 +88,9 @@ int64_t fake_put_bytes(struct fake_kv *f, struct bytes key, struct bytes value);
 int64_t fake_put_lease(struct fake_kv *f, const char *key, const char *value,
                        int64_t lease);
 int64_t fake_delete(struct fake_kv *f, const char *key);
+/* A lease that was granted elsewhere; and one that ends, with its keys. */
+void fake_grant(struct fake_kv *f, int64_t id, int64_t ttl_s);
+enum status fake_revoke(struct fake_kv *f, int64_t id);
 int64_t fake_move(struct fake_kv *f, const char *from, const char *to,
                   bool prefix, bool keep_target);
 
