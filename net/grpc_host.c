@@ -67,12 +67,14 @@ void grpc_host_init(struct grpc_host *h, const struct grpc_limits *limits,
     if (http != NULL) {
         h->http = *http;
     }
+    list_init(&h->sessions);
     list_init(&h->calls_free);
     fill_table(h);
 }
 
 void grpc_host_fini(struct grpc_host *h)
 {
+    must(list_is_empty(&h->sessions));
     must(h->deadlines.count == 0);
     must(h->receiving == 0);
     must(h->counts.calls_now == 0);

@@ -62,6 +62,7 @@ enum grpc_mode {
 
 struct grpc_session {
     struct grpc_host *host;
+    struct list link; /* in host.sessions */
     void *owner;
     enum grpc_mode mode;
     int64_t now_ns;
@@ -74,6 +75,7 @@ struct grpc_session {
     struct list parked;    /* calls with input that waits for us */
     struct list throttled; /* calls that wait for on_writable */
     size_t waiting;        /* bytes in the bodies of all calls */
+    size_t receiving;      /* its part of host.receiving */
     bool work;             /* the lists are to be looked at */
 
     struct buf in;  /* HTTP/1, and the bytes that tell the mode */
@@ -91,6 +93,11 @@ void grpc_host_call_free(struct grpc_host *h, struct grpc_call *c);
 
 /* --- grpc_session.c --- */
 void grpc_session_wake(struct grpc_session *s);
+/* The one that holds most of host.receiving. */
+struct grpc_session *grpc_session_greediest(const struct grpc_host *h);
+/* Ends it, with a GOAWAY, and everything that it holds. Not from inside its own
+ * callbacks. */
+void grpc_session_shed(struct grpc_session *s);
 
 /* --- grpc_request.c: fields, and the refusals that follow from them --- */
 void grpc_request_field(struct http2_stream *stream, enum http2_name what,

@@ -107,8 +107,9 @@ static size_t take(struct grpc_call *c, struct bytes data)
 
 static void count(struct grpc_call *c)
 {
-    size_t *total = &c->session->host->receiving;
-    *total = *total - c->in_counted + c->in.size;
+    struct grpc_session *s = c->session;
+    s->receiving = s->receiving - c->in_counted + c->in.size;
+    s->host->receiving = s->host->receiving - c->in_counted + c->in.size;
     c->in_counted = c->in.size;
 }
 
@@ -116,6 +117,24 @@ void grpc_receive_clear(struct grpc_call *c)
 {
     buf_clear(&c->in);
     count(c);
+}
+
+/* Too much is held in half messages: whoever holds most of it pays, with this
+ * call when it is this session, else with its connection. False: this call is
+ * over. */
+static bool make_room(struct grpc_call *c)
+{
+    struct grpc_host *host = c->session->host;
+    while (host->receiving > host->limits.receiving_max) {
+        struct grpc_session *most = grpc_session_greediest(host);
+        if (most == c->session) {
+            grpc_call_abort(c, GRPC_RESOURCE_EXHAUSTED,
+                            "grpc: too many messages are half received");
+            return false;
+        }
+        grpc_session_shed(most);
+    }
+    return true;
 }
 
 static bool must_wait(const struct grpc_call *c)
@@ -132,17 +151,15 @@ static void settle(struct grpc_call *c)
         return;
     }
     count(c);
+    if (!make_room(c)) {
+        return;
+    }
     const bool wait = must_wait(c);
     http2_hold_window(&c->stream, wait);
     if (wait) {
         if (!c->paused && list_is_empty(&c->parked)) {
             list_push(&c->session->parked, &c->parked);
         }
-        return;
-    }
-    if (c->session->host->receiving > c->session->host->limits.receiving_max) {
-        grpc_call_abort(c, GRPC_RESOURCE_EXHAUSTED,
-                        "grpc: too many messages are half received");
         return;
     }
     if (!c->stream.request_over || c->half_closed) {

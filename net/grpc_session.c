@@ -9,7 +9,9 @@
 #define CONNECTION_WINDOW ((uint32_t)8 << 20)
 #define FIELDS_SIZE_MAX   ((size_t)64 << 10)
 #define FIELDS_COUNT_MAX  256
-#define NS_PER_MS         1000000
+/* What a session that is ended by force may still say. */
+#define LAST_WORDS_MAX ((size_t)16 << 10)
+#define NS_PER_MS      1000000
 
 /* RFC 9113, 3.4. */
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -25,6 +27,7 @@ struct grpc_session *grpc_session_new(struct grpc_host *h, void *owner,
     s->request.session = s;
     list_init(&s->parked);
     list_init(&s->throttled);
+    list_push(&h->sessions, &s->link);
     return s;
 }
 
@@ -38,6 +41,8 @@ void grpc_session_free(struct grpc_session *s)
     must(list_is_empty(&s->parked));
     must(list_is_empty(&s->throttled));
     must(s->waiting == 0);
+    must(s->receiving == 0);
+    list_remove(&s->link);
     grpc_http_gone(s);
     buf_fini(&s->in);
     buf_fini(&s->out);
@@ -149,6 +154,28 @@ void grpc_session_receive_end(struct grpc_session *s)
         s->h2 = NULL;
         s->mode = GRPC_MODE_HTTP1;
     }
+}
+
+struct grpc_session *grpc_session_greediest(const struct grpc_host *h)
+{
+    struct grpc_session *most = NULL;
+    list_each (link, &h->sessions) {
+        struct grpc_session *s = container_of(link, struct grpc_session, link);
+        if (most == NULL || s->receiving > most->receiving) {
+            most = s;
+        }
+    }
+    must(most != NULL);
+    return most;
+}
+
+void grpc_session_shed(struct grpc_session *s)
+{
+    must(s->h2 != NULL);
+    http2_fail(s->h2, HTTP2_ENHANCE_YOUR_CALM, "too many half sent messages");
+    (void)http2_pull(s->h2, &s->out, LAST_WORDS_MAX); /* it is over anyhow */
+    grpc_session_receive_end(s);
+    grpc_session_wake(s);
 }
 
 bool grpc_session_is_busy(const struct grpc_session *s)

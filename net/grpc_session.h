@@ -24,6 +24,7 @@ struct grpc_host {
     const struct grpc_method **table; /* by hash of path; a power of two */
     size_t table_size;
     struct heap deadlines;
+    struct list sessions; /* of grpc_session.link */
     struct list calls_free;
     size_t calls_free_count;
     size_t receiving; /* bytes of messages that are not yet whole */

@@ -102,6 +102,7 @@ static void linger(struct grpc_socket *c)
     if (c->linger_ns == 0) {
         c->linger_ns = loop_now_ns();
         c->closing = true;
+        grpc_session_receive_end(c->session); /* its memory goes now */
         (void)shutdown(c->fd, SHUT_WR); /* it fails when there is nobody */
     }
 }

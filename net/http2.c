@@ -60,10 +60,13 @@ bool http2_receive(struct http2 *h, struct bytes bytes, int64_t now_ns)
     }
     const ssize_t used =
         nghttp2_session_mem_recv(h->session, bytes.data, bytes.size);
-    /* Negative: not HTTP/2 at all, or a flood; nghttp2 may have a GOAWAY to
-     * send. We never pause it: otherwise it uses everything. */
+    /* Negative: not HTTP/2 at all, a flood, or a callback that has failed the
+     * connection already. We never pause it: otherwise it uses everything. */
     if (used < 0) {
-        h->failed = true;
+        const bool flood = used == NGHTTP2_ERR_FLOODED ||
+                           used == NGHTTP2_ERR_TOO_MANY_SETTINGS;
+        http2_fail(h, flood ? HTTP2_ENHANCE_YOUR_CALM : HTTP2_PROTOCOL_ERROR,
+                   "");
     }
     return !h->failed;
 }

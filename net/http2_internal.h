@@ -59,8 +59,6 @@ void http2_guard_pong(struct http2 *h, const uint8_t opaque[8]);
 /* A frame that brings nothing forward: SETTINGS, PRIORITY, empty DATA, errors
  * that we answer. */
 void http2_guard_idle_frame(struct http2 *h);
-/* GOAWAY with that code; nothing more is read. */
-void http2_fail(struct http2 *h, uint32_t code, const char *why);
 
 /* --- http2_closed.c --- */
 void http2_closed_opened(struct http2 *h, int32_t id);

@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "base/status.h"
+#include "tests/net/frames.h"
 #include "tests/net/grpc_rig.h"
 
 #define MESSAGE_MAX 1000
@@ -214,6 +215,40 @@ TEST(grpc_limits, half_received_messages_are_bounded_altogether)
     grpc_rig_reset(&r, a[0]);
     grpc_rig_pump(&r);
     EXPECT_INT(r.host.receiving, 9 * sizeof half);
+    grpc_rig_end(&r);
+}
+
+/* Who sends large messages beside an attacker is not the one to pay. */
+TEST(grpc_limits, the_connection_that_holds_most_pays_for_others)
+{
+    static const uint8_t half[600] = {0, 0, 0, 3, 232};
+    struct grpc_limits limits;
+    grpc_limits_default(&limits);
+    limits.message_max = MESSAGE_MAX;
+    limits.receiving_max = 10 * sizeof half;
+    struct grpc_rig r;
+    grpc_rig_begin_with(&r, &limits);
+    for (size_t i = 0; i < 10; i++) {
+        (void)grpc_rig_call(&r,
+                            &(struct rig_request){.path = "/test.Echo/Hold",
+                                                  .body = {half, sizeof half},
+                                                  .open = true});
+        grpc_rig_pump(&r);
+    }
+    struct grpc_session *other = grpc_session_new(&r.host, &r, r.now_ns);
+    struct buf bytes = {0};
+    frames_preface(&bytes);
+    (void)frames_put(&bytes, "HEADERS 1 H post\nDATA 1 . x00000003e8+z500");
+    EXPECT(grpc_session_receive(other, buf_bytes(&bytes), r.now_ns));
+    EXPECT_INT(r.host.receiving, 505);
+    EXPECT_TEXT(r.trace, "cancel cancel cancel cancel cancel cancel cancel "
+                         "cancel cancel cancel ");
+    grpc_rig_pump(&r);
+    EXPECT_INT(r.goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+    EXPECT(grpc_session_is_over(r.session));
+    EXPECT(!grpc_session_is_over(other));
+    grpc_session_free(other);
+    buf_fini(&bytes);
     grpc_rig_end(&r);
 }
 
