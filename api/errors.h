@@ -29,6 +29,7 @@ struct api_error api_error_of(enum status st);
       "etcdserver: invalid downgrade target version")                          \
     X(NO_DOWNGRADE, GRPC_FAILED_PRECONDITION,                                  \
       "etcdserver: no inflight downgrade job")                                 \
+    X(UNKNOWN_ALARM, GRPC_INVALID_ARGUMENT, "unknown action or alarm")         \
     X(UNKNOWN_ACTION, GRPC_UNKNOWN, "etcdserver: unknown method")              \
     X(NOT_LEADER, GRPC_UNKNOWN, "election: not leader")                        \
     X(ELECTION_NO_LEADER, GRPC_UNKNOWN, "election: no leader")                 \
@@ -44,6 +45,8 @@ struct api_error api_error_of(enum status st);
     X(ROLE_EMPTY, GRPC_INVALID_ARGUMENT, "etcdserver: role name is empty")     \
     X(ROLE_NOT_FOUND, GRPC_FAILED_PRECONDITION,                                \
       "etcdserver: role name not found")                                       \
+    X(NO_PERMISSION_GIVEN, GRPC_INVALID_ARGUMENT,                              \
+      "etcdserver: permission not given")                                      \
     X(NO_USERS_HERE, GRPC_UNIMPLEMENTED,                                       \
       "this server keeps no users and no roles")
 

@@ -205,4 +205,44 @@ void api_lease_leases(struct api_call *c, struct bytes message);
 const struct grpc_handler *api_keepalive_begin(struct api_method *m,
                                                struct grpc_call *c);
 
+void api_member_add(struct api_call *c, struct bytes message);
+void api_member_remove(struct api_call *c, struct bytes message);
+void api_member_update(struct api_call *c, struct bytes message);
+void api_member_list(struct api_call *c, struct bytes message);
+void api_member_promote(struct api_call *c, struct bytes message);
+void api_alarm(struct api_call *c, struct bytes message);
+void api_status_rpc(struct api_call *c, struct bytes message);
+void api_defragment(struct api_call *c, struct bytes message);
+void api_hash(struct api_call *c, struct bytes message);
+void api_hash_kv(struct api_call *c, struct bytes message);
+void api_snapshot(struct api_call *c, struct bytes message);
+void api_move_leader(struct api_call *c, struct bytes message);
+void api_downgrade(struct api_call *c, struct bytes message);
+void api_auth_enable(struct api_call *c, struct bytes message);
+void api_auth_disable(struct api_call *c, struct bytes message);
+void api_auth_status(struct api_call *c, struct bytes message);
+void api_authenticate(struct api_call *c, struct bytes message);
+void api_user_add(struct api_call *c, struct bytes message);
+void api_user_get(struct api_call *c, struct bytes message);
+void api_user_list(struct api_call *c, struct bytes message);
+void api_user_delete(struct api_call *c, struct bytes message);
+void api_user_change_password(struct api_call *c, struct bytes message);
+void api_user_grant_role(struct api_call *c, struct bytes message);
+void api_user_revoke_role(struct api_call *c, struct bytes message);
+void api_role_add(struct api_call *c, struct bytes message);
+void api_role_get(struct api_call *c, struct bytes message);
+void api_role_list(struct api_call *c, struct bytes message);
+void api_role_delete(struct api_call *c, struct bytes message);
+void api_role_grant_permission(struct api_call *c, struct bytes message);
+void api_role_revoke_permission(struct api_call *c, struct bytes message);
+void api_lock(struct api_call *c, struct bytes message);
+void api_unlock(struct api_call *c, struct bytes message);
+void api_campaign(struct api_call *c, struct bytes message);
+void api_leader(struct api_call *c, struct bytes message);
+void api_proclaim(struct api_call *c, struct bytes message);
+void api_observe(struct api_call *c, struct bytes message);
+void api_resign(struct api_call *c, struct bytes message);
+void api_health_check(struct api_call *c, struct bytes message);
+void api_health_watch(struct api_call *c, struct bytes message);
+
 #endif

@@ -174,15 +174,12 @@ static void compact_done(struct kv_call *call)
     }
 }
 
-/* `physical` asks to wait until the space is free again; here it is freed while
- * other work goes on, and nothing waits for that. */
 void api_compact(struct api_call *c, struct bytes message)
 {
     struct fault fault;
-    bool physical;
     c->compact = (struct kv_compact){0};
-    const enum status st =
-        kv_request_compact(message, &c->compact.revision, &physical, &fault);
+    const enum status st = kv_request_compact(message, &c->compact.revision,
+                                              &c->compact.physical, &fault);
     if (st != ST_OK) {
         refuse(c, st, &fault);
         return;

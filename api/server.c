@@ -294,7 +294,8 @@ size_t api_calls(const struct api *a)
 {
     size_t count = 0;
     list_each (node, &a->calls) {
-        count++;
+        const struct api_call *c = container_of(node, struct api_call, link);
+        count += !c->method->rpc->server_streams;
     }
     return count;
 }
