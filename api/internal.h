@@ -38,11 +38,8 @@ struct api_method {
 };
 
 struct api_counts {
-    uint64_t range, put, delete, txn, compact;
     uint64_t watch_streams, watchers, watchers_parked, events;
-    uint64_t leases_granted, leases_revoked, leases_renewed;
     uint64_t leader_changes, health_success, health_failures;
-    uint64_t writes_failed;
 };
 
 struct api {

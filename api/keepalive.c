@@ -92,7 +92,6 @@ static void send(struct lease_stream *s, const struct renewal *r)
     wire_add_number(b, 2, (uint64_t)r->lease.id);
     wire_add_number(b, 3, (uint64_t)r->lease.result.ttl_s);
     s->method->sent++;
-    api_of(s)->counts.leases_renewed += r->lease.result.ttl_s > 0;
     if (!grpc_end_message(s->grpc)) {
         s->full = true;
     }

@@ -43,7 +43,6 @@ void api_range(struct api_call *c, struct bytes message)
         api_fail(c, e);
         return;
     }
-    c->api->counts.range++;
     api_submit_range(c, range_done);
 }
 
@@ -82,7 +81,6 @@ void api_put(struct api_call *c, struct bytes message)
         refuse(c, st, &fault);
         return;
     }
-    c->api->counts.put++;
     submit_op(c, put_done);
 }
 
@@ -109,7 +107,6 @@ void api_delete(struct api_call *c, struct bytes message)
         refuse(c, st, &fault);
         return;
     }
-    c->api->counts.delete ++;
     submit_op(c, delete_done);
 }
 
@@ -161,7 +158,6 @@ void api_txn(struct api_call *c, struct bytes message)
         return;
     }
     set_consistency(&c->txn.spec);
-    c->api->counts.txn++;
     api_submit_txn(c, txn_done);
 }
 
@@ -184,6 +180,5 @@ void api_compact(struct api_call *c, struct bytes message)
         refuse(c, st, &fault);
         return;
     }
-    c->api->counts.compact++;
     api_submit_compact(c, compact_done);
 }

@@ -13,7 +13,6 @@ static void grant_done(struct kv_call *call)
         kv_response_header(b, &call->header);
         wire_add_number(b, 2, (uint64_t)c->lease.result.id);
         wire_add_number(b, 3, (uint64_t)c->lease.result.ttl_s);
-        c->api->counts.leases_granted++;
         api_send_end(c);
     }
 }
@@ -34,7 +33,6 @@ static void revoke_done(struct kv_call *call)
     struct api_call *c = container_of(call, struct api_call, lease.call);
     if (api_call_back(c)) {
         kv_response_header(api_begin(c), &call->header);
-        c->api->counts.leases_revoked++;
         api_send_end(c);
     }
 }

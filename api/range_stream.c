@@ -158,6 +158,5 @@ void api_range_stream(struct api_call *c, struct bytes message)
     }
     s->asked.limit = s->asked.limit > 0 ? s->asked.limit : 0;
     c->resume = resume;
-    c->api->counts.range++;
     ask_page(c);
 }
