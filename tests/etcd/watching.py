@@ -28,9 +28,10 @@ def kept(request, event):
 
 
 class Watch:
-    def __init__(self, request, watch_id, start):
+    def __init__(self, request, watch_id, life, start):
         self.request = request
         self.watch_id = watch_id
+        self.life = life
         self.start = start     # the first revision it gets
         self.stop = None       # the last one, once it is cancelled
 
@@ -40,8 +41,15 @@ class Watch:
                 covers(self.request, e.kv.key) and kept(self.request, e)]
 
 
-def events_of(received, watch_id):
-    return [event for response in received if response.watch_id == watch_id for event in response.events]
+def events_of(received, watch_id, life=1):
+    """Of the life-th watch with that id: ids are given again after a cancel."""
+    events, current = [], 0
+    for response in received:
+        if response.watch_id == watch_id:
+            current += response.created and not response.canceled
+            if current == life:
+                events += response.events
+    return events
 
 
 def control_of(received):
@@ -58,7 +66,7 @@ class Streams:
         self.judge = runner.judge
         self.streams = [[c.stream(METHOD) for c in runner.clients] for _ in range(count)]
         self.watches = [[] for _ in range(count)]
-        self.used = [set() for _ in range(count)]  # ids once given: what came for them stays received
+        self.lives = [collections.Counter() for _ in range(count)]
         self.control = [0] * count
         self.create(0, pb.WatchCreateRequest(key=b"\0", range_end=b"\0", prev_kv=True))
 
@@ -87,11 +95,15 @@ class Streams:
         if not got or got[0].canceled:
             return
         if 0 < request.start_revision < self.world.compacted:
+            self.lives[number][got[0].watch_id] += 1
             self._control(number, 1, request)
             return
         start = request.start_revision or got[0].header.revision + 1
-        self.watches[number].append(Watch(request, got[0].watch_id, start))
-        self.used[number].add(got[0].watch_id)
+        self._add(number, request, got[0].watch_id, start)
+
+    def _add(self, number, request, watch_id, start):
+        self.lives[number][watch_id] += 1
+        self.watches[number].append(Watch(request, watch_id, self.lives[number][watch_id], start))
 
     def cancel(self, number, watch_id):
         self._both(number, pb.WatchRequest(cancel_request=pb.WatchCancelRequest(watch_id=watch_id)))
@@ -114,10 +126,10 @@ class Streams:
             side.wait(lambda got: self._seen(got) or side.ended, self.patience)
         history = events_of(first[0].received, 0)
         for number, watches in enumerate(self.watches):
-            wanted = collections.Counter({w.watch_id: len(w.expected(history)) for w in watches})
+            wanted = [(w.watch_id, w.life, len(w.expected(history))) for w in watches if w.stop is None]
             for side in self.streams[number]:
                 side.wait(lambda got: side.ended or all(
-                    len(events_of(got, watch_id)) >= count for watch_id, count in wanted.items()), self.patience)
+                    len(events_of(got, watch_id, life)) >= count for watch_id, life, count in wanted), self.patience)
         return history
 
     def settle(self):
@@ -144,7 +156,7 @@ class Streams:
             for side in self.streams[number]:
                 self._laws(number, side.received)
             for watch in watches:
-                sides = [events_of(s.received, watch.watch_id) for s in self.streams[number]]
+                sides = [events_of(s.received, watch.watch_id, watch.life) for s in self.streams[number]]
                 self._compare_events(number, watch, sides, watch.expected(history))
             ended = [side.ended for side in self.streams[number]]
             if ended != [None, None]:
@@ -223,11 +235,6 @@ def random_create(streams, number):
             request.filters.append(kind)
     if shapes.chance(world, 15):
         request.watch_id = world.random.choice([1, 2, 3, 5, 1000, shapes.BIG])
-    # An id used a second time would mix two watches' events up for us; one that
-    # is in use must be refused, which is what is to be seen.
-    alive = {w.watch_id for w in streams.watches[number] if w.stop is None}
-    if request.watch_id in streams.used[number] - alive:
-        request.watch_id = 0
     return request
 
 
