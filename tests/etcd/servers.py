@@ -45,30 +45,36 @@ def wait_answer(url, process, log, limit=30):
         time.sleep(0.02)
 
 
+def _flags(number, client_ports, peer_ports):
+    """etcd's flags for one member of several; keelfs takes the same."""
+    client, peer = ("http://127.0.0.1:%d" % ports[number - 1] for ports in (client_ports, peer_ports))
+    return ["--name", "s%d" % number, "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", ",".join("s%d=http://127.0.0.1:%d" % (n, p) for n, p in enumerate(peer_ports, 1)),
+            "--initial-cluster-token", "test"]
+
+
 class Etcd:
-    """One stock etcd, or one member of several."""
+    """Stock etcd: one, or one member of several."""
 
     name = "etcd"
 
-    def __init__(self, arguments=()):
+    def __init__(self, arguments=(), number=1, ports=None, mounts=()):
         if shutil.which("etcd") is None:
             tap.skip_all("etcd is not installed")
         self.base = rig.directory()
         self.log = os.path.join(self.base, "etcd.log")
-        self.client_port, self.peer_port = cluster.free_ports(2)
-        self.address = "127.0.0.1:%d" % self.client_port
-        self.arguments = list(arguments)
+        client_ports, peer_ports = ports or ([p] for p in cluster.free_ports(2))
+        self.address = "127.0.0.1:%d" % client_ports[number - 1]
+        self.command = ["etcd", "--data-dir", os.path.join(self.base, "data"),
+                        *_flags(number, client_ports, peer_ports), "--logger", "zap", "--log-level", "error",
+                        *arguments]
+        self.mounts = []
         self.process = None
 
     def start(self):
-        client, peer = ("http://127.0.0.1:%d" % port for port in (self.client_port, self.peer_port))
-        command = ["etcd", "--name", "s1", "--data-dir", os.path.join(self.base, "data"),
-                   "--listen-client-urls", client, "--advertise-client-urls", client,
-                   "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                   "--initial-cluster", "s1=" + peer, "--initial-cluster-token", "test",
-                   "--logger", "zap", "--log-level", "error", *self.arguments]
         with open(self.log, "ab") as out:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             preexec_fn=rig.die_with_parent)
 
     def wait(self):
@@ -89,18 +95,15 @@ class Etcd:
 
 
 class Keelfs:
-    """One keelfs without a mount, serving etcd's API."""
+    """keelfs: one, or one member of several; without a mount unless asked."""
 
     name = "keelfs"
 
-    def __init__(self, arguments=(), mounts=()):
-        self.client_port, self.peer_port = cluster.free_ports(2)
-        self.address = "127.0.0.1:%d" % self.client_port
-        client, peer = ("http://127.0.0.1:%d" % port for port in (self.client_port, self.peer_port))
-        self.node = rig.Node(mounts=mounts, arguments=[
-            "--name", "s1", "--listen-client-urls", client, "--advertise-client-urls", client,
-            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", "s1=" + peer, "--initial-cluster-token", "test", *arguments])
+    def __init__(self, arguments=(), number=1, ports=None, mounts=()):
+        client_ports, peer_ports = ports or ([p] for p in cluster.free_ports(2))
+        self.address = "127.0.0.1:%d" % client_ports[number - 1]
+        self.node = rig.Node(mounts=mounts, arguments=_flags(number, client_ports, peer_ports) + list(arguments))
+        self.mounts = self.node.mounts
 
     def start(self):
         self.node.spawn()
@@ -152,3 +155,45 @@ class Pair:
         for server in self.servers:
             server.close()
         self.servers = ()
+
+
+class Group:
+    """The surroundings of tests that use one cluster of `size` members."""
+
+    plain = None
+
+    def __init__(self, make, size, mounts=()):
+        if make is Keelfs:
+            rig.keelfs()
+            if mounts:
+                rig.need_fuse()
+        self.make, self.size, self.mounts = make, size, mounts
+        self.servers = []
+
+    def ensure(self):
+        if self.servers and all(s.alive() for s in self.servers):
+            return
+        self.close()
+        ports = cluster.free_ports(2 * self.size)
+        ports = (ports[:self.size], ports[self.size:])
+        self.servers = [self.make(number=n, ports=ports, mounts=self.mounts) for n in range(1, self.size + 1)]
+        for server in self.servers:
+            server.start()
+        for server in self.servers:
+            server.wait()
+
+    def arguments(self):
+        return ([s.address for s in self.servers],)
+
+    def unhang(self):
+        for server in self.servers:
+            for mount in server.mounts:
+                rig.abort_connection(mount)
+
+    def after(self):
+        return "".join("%s died:\n%s\n" % (s.name, s.output()[-6000:]) for s in self.servers if not s.alive())
+
+    def close(self):
+        for server in self.servers:
+            server.close()
+        self.servers = []
