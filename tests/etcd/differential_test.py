@@ -21,7 +21,7 @@ options = None
 
 def replay(name):
     return "SEED=%d KEELFS=%s %s '%s' --requests %d%s" % (
-        SEED, os.environ.get("KEELFS", "build/cmd/keelfs"), os.path.relpath(__file__), name, options.requests,
+        SEED, os.environ.get("KEELFS", "build/cmd/keelfs"), os.path.relpath(__file__), name.replace("_", " "), options.requests,
         " --self" if options.self else "")
 
 
@@ -70,6 +70,23 @@ def every_watch_gets_the_events_that_etcd_sends(left, right):
     streams.check()
     streams.close()
     finish(run, "every watch")
+
+
+def fixed(name):
+    """One sequence of fixed.py as a test."""
+    def body(left, right):
+        import fixed as sequences
+        run = runner_of(left, right)
+        getattr(sequences, name)(run)
+        finish(run, name)
+    body.__name__ = name
+    tap.test(limit=60)(body)
+
+
+# Danger: what is asked for seldom is what nobody has tried.
+for sequence in ("new_store", "upkeep", "own_member", "no_messages", "expiry", "large_events", "waiting_locks",
+                 "waiting_elections", "snapshots"):
+    fixed(sequence)
 
 
 # Danger: a comparison that sees nothing passes always.

@@ -117,6 +117,10 @@ class Client:
     def stream(self, name, metadata=None):
         return Stream(self._stub(name), metadata)
 
+    def stream_of(self, name, request):
+        """A call whose answer is a stream that goes on."""
+        return Stream(lambda _, metadata: self._stub(name)(request, metadata=metadata))
+
     def raw(self, path, payload, limit=LIMIT):
         """A call of any name with any bytes: the bytes, or an Error."""
         call = self.channel.unary_unary("/" + path, request_serializer=None, response_deserializer=None)
