@@ -1,34 +1,53 @@
 """What keelfs answers otherwise than the etcd 3.4 beside it, and why: the code
 of differences.md.  Each has the number of its line there.
 
-of_answers sees two whole answers, of_fields one field that differs.  Both
-return the number of the difference that explains it, or None."""
-
-MAINTENANCE = "etcdserverpb.Maintenance/"
+settle() sees two whole answers; of_fields() one field that differs, and returns
+the number of the difference that explains it, or None."""
 
 
-def _sorted_ties(method, request, left, right):
+def _ranges(request, answers):
+    """(range request, the answers to it) of a Range, or of a Txn's operations."""
+    if hasattr(request, "sort_target"):
+        yield request, answers
+    elif hasattr(request, "compare") and all("responses" in a for a in answers):
+        done = [bool(a.get("succeeded")) for a in answers]
+        if done[0] != done[1]:
+            return
+        operations = request.success if done[0] else request.failure
+        for operation, *ours in zip(operations, *(a["responses"] for a in answers)):
+            kind = operation.WhichOneof("request") or ""
+            ours = [r.get(kind.replace("request", "response")) for r in ours]
+            if kind in ("request_range", "request_txn") and None not in ours:
+                yield from _ranges(getattr(operation, kind), ours)
+
+
+def _sorted_ties(request, left, right):
     """D1: the order of equal keys of a sort (Go's sort is not stable)."""
-    if method != "etcdserverpb.KV/Range" or "error" in left or "error" in right:
-        return None
     if request.sort_target == 0 or len(left.get("kvs", ())) < 12:
-        return None
-    field = {1: "version", 2: "create_revision", 3: "mod_revision", 4: "value"}[request.sort_target]
+        return False
+    field = {1: "version", 2: "create_revision", 3: "mod_revision", 4: "value"}.get(request.sort_target)
     a, b = left.get("kvs", []), right.get("kvs", [])
-    if {**left, "kvs": 0} != {**right, "kvs": 0} or len(a) != len(b):
-        return None
+    if a == b or {**left, "kvs": 0} != {**right, "kvs": 0} or len(a) != len(b):
+        return False
     if [kv.get(field) for kv in a] != [kv.get(field) for kv in b]:
-        return None
+        return False
     # Only the last group may have been cut by the limit.
     last = a[-1].get(field) if left.get("more") else None
 
     def settled(kvs):
         return sorted((kv for kv in kvs if not left.get("more") or kv.get(field) != last), key=lambda kv: kv["key"])
-    return "D1" if settled(a) == settled(b) else None
+    return settled(a) == settled(b)
 
 
-def of_answers(world, method, request, left, right):
-    return _sorted_ties(method, request, left, right)
+def settle(request, left, right):
+    """Makes equal, in the right answer, what the left one might as well have
+    said; returns the numbers of the differences that allow it."""
+    used = []
+    for inner, (a, b) in _ranges(request, (left, right)):
+        if _sorted_ties(inner, a, b):
+            b["kvs"] = a["kvs"]
+            used.append("D1")
+    return used
 
 
 def of_fields(world, method, request, path, left, right):

@@ -30,18 +30,24 @@ def finish(runner, name):
     import compare
     judge = runner.judge
     tap.note("%d compared: %s" % (sum(judge.compared.values()), ", ".join(
-        "%s %d" % (m.rsplit("/", 1)[-1], n) for m, n in sorted(judge.compared.items()))))
+        "%s %d" % (m.rsplit("/", 1)[-1], n) for m, n in sorted(judge.compared.items())
+        if not m.startswith("metric "))))
     if judge.explained:
         tap.note("explained by differences.md: %s" % dict(sorted(judge.explained.items())))
+    text = "\n".join(compare.describe(m) for m in judge.mismatches[:6])
+    first = judge.mismatches[0] if judge.mismatches else None
+    if first and first.method.endswith("/Txn"):
+        import shrink
+        small = shrink.shrink(runner, first.request)
+        text += "\nthe first one shrunk: %s" % (small and compare.short(small, 3000))
     runner.close()
     if judge.mismatches:
-        raise tap.Failure("%d differences\n%s\n%s" % (
-            len(judge.mismatches), "\n".join(compare.describe(m) for m in judge.mismatches[:10]), replay(name)))
+        raise tap.Failure("%d differences\n%s\n%s" % (len(judge.mismatches), text, replay(name)))
 
 
 def runner_of(left, right, salt=0, perturb=None):
     import runner
-    return runner.Runner(left, right, SEED + salt, perturb)
+    return runner.Runner(left, right, SEED + salt, perturb, options.services and options.services.split(","))
 
 
 # Danger: a client written for etcd meets an answer that etcd would not give.
@@ -85,7 +91,7 @@ def fixed(name):
 
 # Danger: what is asked for seldom is what nobody has tried.
 for sequence in ("new_store", "upkeep", "own_member", "no_messages", "expiry", "large_events", "waiting_locks",
-                 "waiting_elections", "snapshots"):
+                 "waiting_elections", "snapshots", "ends", "without_a_lease", "http"):
     fixed(sequence)
 
 
@@ -131,6 +137,7 @@ def one_lost_event_is_seen(left, right):
 def more(parser):
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--seconds", type=float, default=20, help="no new round after these")
+    parser.add_argument("--services", help="only these: KV,Watch,Lease,...")
     parser.add_argument("--self", action="store_true", help="stock etcd beside stock etcd")
 
 

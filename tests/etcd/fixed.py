@@ -238,3 +238,94 @@ def snapshots(run):
             run.judge.compared["snapshot"] += 1
             if not holds:
                 run.judge.record(MAINTENANCE + "Snapshot", name, law, True, compare.short(left))
+
+
+def ends(run):
+    """Streams that end, and callers that give up."""
+    for create in (False, True):
+        streams = [c.stream(watching.METHOD) for c in run.clients]
+        for stream in streams:
+            if create:
+                stream.send(pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"a")))
+                stream.wait(lambda got: got)
+            stream.half_close()
+        run.judge.compare(watching.METHOD, "half-closed", *[s.wait_end(1) or "goes on" for s in streams])
+        for stream in streams:
+            stream.cancel()
+    # An empty request is none, and does not end the stream.
+    streams = [c.stream(watching.METHOD) for c in run.clients]
+    for stream in streams:
+        stream.send(pb.WatchRequest())
+        stream.send(pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"a")))
+        stream.wait(lambda got: got or stream.ended)
+    run.judge.compare(watching.METHOD, "an empty request first", *[
+        s.received[0] if s.received else s.ended for s in streams])
+    for stream in streams:
+        stream.cancel()
+    # Who gives up waiting for a lock leaves the queue.
+    for number in (41, 42):
+        run.both(LEASE + "LeaseGrant", pb.LeaseGrantRequest(ID=number, TTL=600))
+    run.both(LOCK + "Lock", pb.LockRequest(name=b"g", lease=41))
+    given_up = [c.start(LOCK + "Lock", pb.LockRequest(name=b"g", lease=42), limit=0.5) for c in run.clients]
+    run.judge.compare(LOCK + "Lock", "given up", *[p.result()[:1] for p in given_up])
+    _until_keys(run, b"g/", 1)
+    run.both(KV + "Range", pb.RangeRequest(key=b"g/", range_end=b"g0", keys_only=True))
+
+
+def without_a_lease(run):
+    """Lock and Campaign without a lease are given one of 60 seconds."""
+    for method, request in ((LOCK + "Lock", pb.LockRequest(name=b"free")),
+                            (ELECTION + "Campaign", pb.CampaignRequest(name=b"run", value=b"v"))):
+        answers = [c.call(method, request) for c in run.clients]
+        granted = []
+        for client, answer in zip(run.clients, answers):
+            key = getattr(answer, "key", None) or getattr(getattr(answer, "leader", None), "key", b"")
+            kvs = getattr(client.call(KV + "Range", pb.RangeRequest(key=key or b"none")), "kvs", [])
+            lease = kvs[0].lease if kvs else 0
+            left = client.call(LEASE + "LeaseTimeToLive", pb.LeaseTimeToLiveRequest(ID=lease))
+            granted.append((key == b"%s/%x" % (request.name, lease), left.grantedTTL))
+        run.judge.compared[method] += 1
+        if granted[0] != granted[1]:
+            run.judge.record(method, request, "key of the lease, seconds granted", *granted)
+
+
+def http(run):
+    """What the same port says to plain HTTP."""
+    import json
+    import urllib.error
+    import urllib.request
+
+    def get(client, path, method="GET"):
+        request = urllib.request.Request("http://%s%s" % (client.address, path), method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                status, body = answer.status, answer.read()
+        except urllib.error.HTTPError as refused:
+            status, body = refused.code, refused.read()
+        try:
+            body = {k: "set" if k.startswith("etcd") else v for k, v in json.loads(body).items()}
+        except ValueError:
+            body = {"text": "some" if len(body) > 200 else body.decode()}
+        return {"status": status, **body}
+    for path in ("/health", "/version", "/metrics", "/nothing", "/health?serializable=true"):
+        run.judge.compare_plain("GET " + path, path, *[get(c, path) for c in run.clients])
+    names = []
+    for client in run.clients:
+        with urllib.request.urlopen("http://%s/metrics" % client.address, timeout=10) as answer:
+            text = answer.read().decode()
+        names.append({line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE ")})
+    for name in METRICS:
+        run.judge.compare_plain("metric " + name, name, {"type": names[0].get(name)}, {"type": names[1].get(name)})
+
+
+# Used by etcd's own alerts or common on dashboards, and in 3.4 too.
+METRICS = """etcd_cluster_version etcd_disk_backend_commit_duration_seconds etcd_disk_wal_fsync_duration_seconds
+etcd_mvcc_db_total_size_in_bytes etcd_mvcc_db_total_size_in_use_in_bytes etcd_mvcc_delete_total etcd_mvcc_put_total
+etcd_mvcc_range_total etcd_mvcc_txn_total etcd_network_client_grpc_received_bytes_total
+etcd_network_client_grpc_sent_bytes_total etcd_server_has_leader etcd_server_id etcd_server_is_leader
+etcd_server_is_learner etcd_server_leader_changes_seen_total etcd_server_proposals_applied_total
+etcd_server_proposals_committed_total etcd_server_proposals_failed_total etcd_server_proposals_pending
+etcd_server_quota_backend_bytes etcd_server_slow_apply_total etcd_server_slow_read_indexes_total etcd_server_version
+etcd_debugging_mvcc_db_compaction_keys_total etcd_debugging_mvcc_keys_total etcd_debugging_mvcc_slow_watcher_total
+etcd_debugging_mvcc_watcher_total grpc_server_started_total grpc_server_handled_total
+process_resident_memory_bytes process_cpu_seconds_total process_open_fds process_start_time_seconds""".split()

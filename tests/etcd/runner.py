@@ -13,19 +13,26 @@ GAVE_UP = 5  # mismatches after which both go separate ways
 
 class Runner:
     """left is the reference.  perturb(number, answer) may change what the right
-    one has answered: how the test is tested."""
+    one has answered: how the test is tested.  services: the names of those that
+    are used at all (None: every one)."""
 
-    def __init__(self, left, right, seed, perturb=None):
+    def __init__(self, left, right, seed, perturb=None, services=None):
         self.clients = (rpc.Client(left), rpc.Client(right))
         self.world = worlds.World(random.Random(seed))
         self.judge = compare.Judge(self.world)
         self.perturb = perturb
+        self.services = services
         self.sent = 0
         for client in self.clients:
             client.wait_serving()
 
+    def uses(self, method):
+        return self.services is None or method.split("/")[0].split(".")[-1] in self.services
+
     def both(self, method, request):
         """One request to both, compared; returns the reference's answer."""
+        if not self.uses(method):
+            return None
         pending = [client.start(method, request) for client in self.clients]
         left, right = (p.result() for p in pending)
         self.sent += 1
@@ -47,6 +54,8 @@ class Runner:
 
     def unnamed_lease(self):
         """An id of the server's choice differs; what is done with it does not."""
+        if not self.uses("Lease/"):
+            return
         grants = [c.call("etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=800)) for c in self.clients]
         ids = [g.ID if hasattr(g, "ID") else 0 for g in grants]
         for side, number in zip(("left", "right"), ids):
@@ -66,6 +75,8 @@ class Runner:
 
     def keep_alive(self):
         """Several ids on one stream, in order, known and unknown."""
+        if not self.uses("Lease/"):
+            return
         ids = [shapes.lease_id(self.world) for _ in range(self.world.random.randrange(1, 8))]
         streams = [c.stream("etcdserverpb.Lease/LeaseKeepAlive") for c in self.clients]
         for stream in streams:

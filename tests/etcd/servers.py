@@ -128,6 +128,8 @@ class Pair:
     plain = None
 
     def __init__(self, left, right, fresh=False):
+        if Keelfs in (left, right):
+            rig.keelfs()
         self.make = (left, right)
         self.fresh = fresh
         self.servers = ()
