@@ -61,30 +61,62 @@ static enum status validate_put(const struct store *s, const struct kv_put *put,
     return lease.live ? ST_OK : ST_LEASE_NOT_FOUND;
 }
 
-enum status txn_validate(const struct store *s, const struct path *path,
-                         bool *ret_broken, struct fault *reterr)
+/* Inside a transaction etcd holds the revision of a read against the compacted
+ * one as it stands, negative or not, where a plain read takes every negative
+ * one for the newest. A store that was never compacted is compacted at -1. */
+static enum status validate_range(const struct store *s,
+                                  const struct kv_range_spec *range)
+{
+    const int64_t compacted = s->state.numbers.compact_revision;
+    if (range->revision < 0 &&
+        range->revision < (compacted == 0 ? -1 : compacted)) {
+        return ST_COMPACTED;
+    }
+    return range_check_revision(s, range);
+}
+
+static enum status validate_change(const struct store *s,
+                                   const struct kv_op *op, bool *ret_broken,
+                                   struct fault *reterr)
+{
+    switch (op->type) {
+    case KV_OP_PUT:
+        return validate_put(s, &op->put, ret_broken, reterr);
+    case KV_OP_MOVE:
+        return move_validate(s, &op->move, ret_broken, reterr);
+    case KV_OP_RANGE:
+    case KV_OP_DELETE_RANGE:
+    case KV_OP_TXN:
+        return ST_OK;
+    }
+    unreachable("check_txn() knows all operations");
+}
+
+/* Which of several errors is answered: that of the first change, at any depth,
+ * before that of the first read. */
+static enum status validate_pass(const struct store *s, const struct path *path,
+                                 bool changes, bool *ret_broken,
+                                 struct fault *reterr)
 {
     enum status st = ST_OK;
     for (size_t i = 0; i < path->ops_count && st == ST_OK; i++) {
         const struct kv_op *op = &path->ops[i];
-        switch (op->type) {
-        case KV_OP_RANGE:
-            st = range_check_revision(s, &op->range);
-            break;
-        case KV_OP_PUT:
-            st = validate_put(s, &op->put, ret_broken, reterr);
-            break;
-        case KV_OP_DELETE_RANGE:
-            break;
-        case KV_OP_TXN:
-            st = txn_validate(s, &path->inner[i], ret_broken, reterr);
-            break;
-        case KV_OP_MOVE:
-            st = move_validate(s, &op->move, ret_broken, reterr);
-            break;
+        if (op->type == KV_OP_TXN) {
+            st = validate_pass(s, &path->inner[i], changes, ret_broken, reterr);
+        } else if (changes) {
+            st = validate_change(s, op, ret_broken, reterr);
+        } else if (op->type == KV_OP_RANGE) {
+            st = validate_range(s, &op->range);
         }
     }
     return st;
+}
+
+enum status txn_validate(const struct store *s, const struct path *path,
+                         bool *ret_broken, struct fault *reterr)
+{
+    const enum status st = validate_pass(s, path, true, ret_broken, reterr);
+    return st == ST_OK ? validate_pass(s, path, false, ret_broken, reterr) : st;
 }
 
 static enum status run_inner(struct apply *a, const struct path *path,

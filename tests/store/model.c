@@ -458,7 +458,7 @@ static bool granted(const struct model *m, int64_t id)
     return false;
 }
 
-static enum status refuse(const struct model *m, const struct kv_op *op)
+static enum status refuse_change(const struct model *m, const struct kv_op *op)
 {
     if (op->type == KV_OP_PUT &&
         (op->put.ignore_value || op->put.ignore_lease) &&
@@ -475,11 +475,19 @@ static enum status refuse(const struct model *m, const struct kv_op *op)
          model_get(m, op->move.to, m->revision) == NULL)) {
         return ST_KEY_NOT_FOUND;
     }
+    return ST_OK;
+}
+
+/* Never compacted is compacted at -1, which a negative revision can be below.
+ */
+static enum status refuse_read(const struct model *m, const struct kv_op *op)
+{
     if (op->type == KV_OP_RANGE && op->range.revision > m->revision) {
         return ST_FUTURE_REVISION;
     }
-    if (op->type == KV_OP_RANGE && op->range.revision > 0 &&
-        op->range.revision < m->compact) {
+    const int64_t floor = m->compact == 0 ? -1 : m->compact;
+    if (op->type == KV_OP_RANGE && op->range.revision != 0 &&
+        op->range.revision < floor) {
         return ST_COMPACTED;
     }
     return ST_OK;
@@ -524,11 +532,15 @@ enum status model_apply(struct model *m, const struct kv_txn_spec *txn,
     const struct kv_op *ops = all ? txn->success : txn->failure;
     const size_t count = all ? txn->success_count : txn->failure_count;
     *ret_succeeded = all;
-    for (size_t i = 0; i < count; i++) {
-        const enum status st = refuse(m, &ops[i]);
-        if (st != ST_OK) {
-            return st;
-        }
+    enum status st = ST_OK;
+    for (size_t i = 0; i < count && st == ST_OK; i++) {
+        st = refuse_change(m, &ops[i]);
+    }
+    for (size_t i = 0; i < count && st == ST_OK; i++) {
+        st = refuse_read(m, &ops[i]);
+    }
+    if (st != ST_OK) {
+        return st;
     }
     m->now = now;
     m->changing = false;

@@ -319,6 +319,49 @@ TEST(txn, compacted_revisions_are_refused_before_they_are_swept)
     rig_end(&r);
 }
 
+/* Rule 7, as stock etcd has it: a client matches on the error, so which of two
+ * comes matters. Changes are validated before reads, at every depth. */
+TEST(txn, the_first_wrong_change_is_told_before_the_first_wrong_read)
+{
+    struct rig r;
+    rig_begin(&r);
+    struct kv_op inner_put = PUT("k", "v");
+    inner_put.put.lease = 99;
+    const struct kv_txn_spec inner = {.success = &inner_put,
+                                      .success_count = 1};
+    struct kv_op ops[] = {GET("b"), TXN(&inner), PUT("absent", "")};
+    ops[0].range.revision = INT64_MAX;
+    ops[2].put.ignore_value = true;
+    EXPECT_INT(rig_txn(&r, &(struct kv_txn_spec){THEN(ops)}),
+               ST_LEASE_NOT_FOUND);
+    inner_put.put.lease = 0;
+    EXPECT_INT(rig_txn(&r, &(struct kv_txn_spec){THEN(ops)}), ST_KEY_NOT_FOUND);
+    ops[2].put.ignore_value = false;
+    EXPECT_INT(rig_txn(&r, &(struct kv_txn_spec){THEN(ops)}),
+               ST_FUTURE_REVISION);
+    rig_end(&r);
+}
+
+/* Rule 7 again: a read in a transaction takes a negative revision for one that
+ * was compacted, once something was; alone it takes it for the newest. */
+TEST(txn, a_negative_revision_is_compacted_in_a_transaction)
+{
+    struct rig r;
+    rig_begin(&r);
+    (void)rig_do(&r, "put a 1");
+    struct kv_op ops[] = {GET("a"), PUT("b", "1")};
+    const struct kv_txn_spec txn = {THEN(ops)};
+    ops[0].range.revision = -1;
+    EXPECT_INT(rig_txn(&r, &txn), ST_OK);
+    ops[0].range.revision = -2;
+    EXPECT_INT(rig_txn(&r, &txn), ST_COMPACTED);
+    EXPECT_TEXT(rig_do(&r, "compact 2"), "OK");
+    ops[0].range.revision = -1;
+    EXPECT_INT(rig_txn(&r, &txn), ST_COMPACTED);
+    EXPECT_TEXT(rig_do(&r, "get a rev=-1"), "a=1 c2 m2 v1; count 1");
+    rig_end(&r);
+}
+
 /* A transaction of ranges is a read: every depth, both branches. */
 TEST(txn, reads_are_told_from_writes)
 {
