@@ -23,7 +23,7 @@ def _ranges(request, answers):
 
 def _sorted_ties(request, left, right):
     """D1: the order of equal keys of a sort (Go's sort is not stable)."""
-    if request.sort_target == 0 or len(left.get("kvs", ())) < 12:
+    if request.sort_target == 0 or left.get("count", 0) < 12:
         return False
     field = {1: "version", 2: "create_revision", 3: "mod_revision", 4: "value"}.get(request.sort_target)
     a, b = left.get("kvs", []), right.get("kvs", [])
@@ -54,4 +54,7 @@ def of_fields(world, method, request, path, left, right):
     if method == "etcdserverpb.Lease/LeaseTimeToLive" and path == "TTL":
         if isinstance(left, int) and isinstance(right, int) and abs(left - right) <= 1:
             return "D2"
+    if method == "etcdserverpb.KV/Put" and path.startswith("error.") and request.lease:
+        if "lease not found" in left or left == "NOT_FOUND":
+            return "D6" if right in ("INVALID_ARGUMENT", "etcdserver: key not found") else None
     return None

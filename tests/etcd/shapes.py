@@ -171,8 +171,37 @@ def puts(request):
 
 
 def deletes(request):
-    return any(op.HasField("request_delete_range") or (op.HasField("request_txn") and deletes(op.request_txn))
-               for op in list(request.success) + list(request.failure))
+    """Every delete of a transaction, nested ones too."""
+    for op in list(request.success) + list(request.failure):
+        if op.HasField("request_delete_range"):
+            yield op.request_delete_range
+        elif op.HasField("request_txn"):
+            yield from deletes(op.request_txn)
+
+
+def tame(request):
+    """Takes out of a transaction what differences.md says is not sent."""
+    unhide(request.success)
+    unhide(request.failure)
+    for delete in deletes(request):
+        if delete.range_end == b"\0":
+            delete.range_end = b""  # D5
+        for put in puts(request):
+            put.ignore_value = put.ignore_lease = False  # D3
+
+
+def unhide(operations):
+    """etcd does not see that a transaction puts what a later one beside it
+    deletes (D5): then that deletes something else."""
+    put = set()
+    for op in operations:
+        if op.HasField("request_txn"):
+            for delete in deletes(op.request_txn):
+                if any(key >= delete.key and (key == delete.key or key < delete.range_end) for key in put):
+                    delete.key, delete.range_end = b"zz/none", b""
+            put |= {p.key for p in puts(op.request_txn)}
+            unhide(op.request_txn.success)
+            unhide(op.request_txn.failure)
 
 
 def txn_request(world, depth=0):
@@ -183,11 +212,8 @@ def txn_request(world, depth=0):
                             failure=some(lambda: operation(world, depth), 3))
     if depth == 0 and chance(world, 2):
         grow(world, request)
-    if depth == 0 and deletes(request):
-        # Stock etcd dies of keeping the value of a key that the same
-        # transaction has deleted (D3).
-        for put in puts(request):
-            put.ignore_value = put.ignore_lease = False
+    if depth == 0:
+        tame(request)
     return request
 
 
@@ -213,10 +239,13 @@ def grow(world, request):
 
 
 def compaction_request(world):
-    return pb.CompactionRequest(revision=world.random.choice(
+    request = pb.CompactionRequest(revision=world.random.choice(
         [world.compacted, world.compacted - 1, world.compacted + 1, world.revision + 1, 0, -1, BIG, -BIG,
          max(world.compacted, world.revision - 30), max(world.compacted, world.revision - 100),
          max(world.compacted, world.revision - 7), world.revision]), physical=chance(world, 50))
+    if request.revision == 0 and world.compacted == 0:
+        request.revision = -1  # D7
+    return request
 
 
 def hash_kv_request(world):
