@@ -57,4 +57,6 @@ def of_fields(world, method, request, path, left, right):
     if method == "etcdserverpb.KV/Put" and path.startswith("error.") and request.lease:
         if "lease not found" in left or left == "NOT_FOUND":
             return "D6" if right in ("INVALID_ARGUMENT", "etcdserver: key not found") else None
+    if method == "no method" and request == "Nothing":
+        return "D9"
     return None

@@ -68,6 +68,7 @@ class Streams:
         self.watches = [[] for _ in range(count)]
         self.lives = [collections.Counter() for _ in range(count)]
         self.control = [0] * count
+        self.spent = set()  # ids that etcd does not give back (D8)
         self.create(0, pb.WatchCreateRequest(key=b"\0", range_end=b"\0", prev_kv=True))
 
     # --- what is sent ---
@@ -96,6 +97,7 @@ class Streams:
             return
         if 0 < request.start_revision < self.world.compacted:
             self.lives[number][got[0].watch_id] += 1
+            self.spent.add(got[0].watch_id)
             self._control(number, 1, request)
             return
         start = request.start_revision or got[0].header.revision + 1
@@ -114,6 +116,8 @@ class Streams:
 
     def progress(self, number):
         self.settle()
+        if any(w.stop is None and w.request.start_revision > self.world.revision for w in self.watches[number]):
+            return  # D10
         self._both(number, pb.WatchRequest(progress_request=pb.WatchProgressRequest()))
         self._control(number, 1, "progress")
 
@@ -234,7 +238,7 @@ def random_create(streams, number):
         if shapes.chance(world, 12):
             request.filters.append(kind)
     if shapes.chance(world, 15):
-        request.watch_id = world.random.choice([1, 2, 3, 5, 1000, shapes.BIG])
+        request.watch_id = world.random.choice(sorted({1, 2, 3, 5, 1000, shapes.BIG} - streams.spent) + [0])
     return request
 
 
