@@ -55,6 +55,12 @@ static void end_early(struct fs_call *c, enum status why)
     }
 }
 
+void fs_call_refuse(struct fs_call *c)
+{
+    c->kind = FS_CALL_WRITES;
+    end_early(c, ST_NO_LEADER);
+}
+
 static void on_deadline(struct fs *fs, struct fs_timer *timer)
 {
     (void)fs;
@@ -129,6 +135,7 @@ static void call_end(struct fs_call *c)
     must(!c->asked);
     must(list_is_empty(&c->waiting));
     fs_timer_stop(fs, &c->deadline);
+    fs_timer_stop(fs, &c->look);
     bool unlocked = false;
     for (size_t i = 0; i < count_of(c->locked); i++) {
         if (c->locked[i] != NULL) {

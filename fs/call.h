@@ -41,7 +41,9 @@ struct fs_call {
     /* Waiting: for the store (next), or in somebody's list (waiting). */
     bool asked;
     bool interrupted;
-    enum status early; /* why it ends early; ST_OK: it does not */
+    enum status early;    /* why it ends early; ST_OK: it does not */
+    struct fs_timer look; /* fs/intent.c */
+    uint32_t looks;
     void (*next)(struct fs_call *c);
     void (*after)(struct fs_call *c); /* of a step that several calls have */
     struct list waiting;
@@ -91,6 +93,9 @@ void fs_call_wait(struct fs_call *c, struct list *in,
 /* Goes on with all calls of the list, in order. */
 void fs_call_wake(struct list *waiters);
 void fs_call_wake_one(struct fs_call *c);
+
+/* Ends a parked call that cannot succeed, since there is no leader: EROFS. */
+void fs_call_refuse(struct fs_call *c);
 
 /* This call holds the directory's (or file's) lock in the kernel. */
 void fs_call_locks(struct fs_call *c, struct fs_node *n);

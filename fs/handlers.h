@@ -60,6 +60,10 @@ void fs_setxattr(fuse_req_t req, fuse_ino_t id, const char *name,
 void fs_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size);
 void fs_listxattr(fuse_req_t req, fuse_ino_t id, size_t size);
 void fs_removexattr(fuse_req_t req, fuse_ino_t id, const char *name);
+/* intent.c: while this look-up waits, it may turn out that it cannot end well,
+ * as it is for a call that writes. */
+struct fs_call;
+void fs_intent_begin(struct fs_call *c);
 /* misc.c */
 void fs_statfs(fuse_req_t req, fuse_ino_t id);
 void fs_access(fuse_req_t req, fuse_ino_t id, int mask);

@@ -36,6 +36,9 @@ struct fs_system {
     uint32_t (*thread_group)(uint32_t thread);
     /* Whether the thread is about to die of a signal. */
     bool (*is_dying)(uint32_t thread);
+    /* Whether the thread is in a system call that changes what it names; false
+     * also when that cannot be seen.  Its request must be unanswered. */
+    bool (*is_writing)(uint32_t thread);
 };
 
 struct fs_node;
@@ -96,5 +99,7 @@ uint64_t fs_value_size_max(struct fs *fs, struct bytes key);
 extern const struct fuse_lowlevel_ops fs_operations;
 /* fs/system.c: /proc and kill(2) */
 extern const struct fs_system fs_system_real;
+/* fs/syscall.c: of what /proc/THREAD/syscall says. */
+bool fs_syscall_writes(const char *text);
 
 #endif

@@ -41,6 +41,7 @@ static void looked(struct fs_call *c)
     if (c->success[0].range.serializable &&
         fs->options.consistency == FS_LINEARIZABLE) {
         fs_call_locks(c, c->target.parent); /* shared, in the kernel */
+        fs_intent_begin(c);
         ask(c, false);
         return;
     }

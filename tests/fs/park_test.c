@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 
 #include "base/must.h"
 #include "tests/fs/rig.h"
@@ -44,6 +45,88 @@ TEST(park, timeouts)
     r.kv.hold = false;
     EXPECT_INT(rig_release(&r, node, h), 0);
     rig_end(&r);
+}
+
+static bool writes_now;
+
+static bool is_writing(uint32_t thread)
+{
+    return thread == PID_A && writes_now;
+}
+
+/* Danger: `echo > new` hangs for seconds without a quorum, or a name is called
+ * missing that nobody has confirmed to be. */
+TEST(park, a_look_up_for_a_writing_call_is_refused_without_a_leader)
+{
+    rig_begin(&r, "timeout=1s");
+    r.fs->system.is_writing = is_writing;
+    r.pid = PID_A;
+    r.kv.hold = true;
+    for (writes_now = false;; writes_now = true) {
+        r.kv.status.writable = true;
+        (void)rig_ask(&r, FUSE_LOOKUP, FUSE_ROOT_ID, NULL, 0, "n", 2);
+        r.kv.hold = false;
+        rig_read(&r);
+        (void)fake_kv_answer_one(&r.kv); /* not here; and elsewhere? */
+        r.kv.hold = true;
+        rig_pass(&r, 500);
+        EXPECT(!rig_reply(&r)->there); /* there is a leader: it may answer */
+        r.kv.status.writable = false;
+        rig_pass(&r, 110);
+        const struct rig_reply *reply = rig_reply(&r);
+        EXPECT_INT(reply->there, writes_now);
+        if (writes_now) {
+            EXPECT_INT(reply->error, EROFS);
+            break;
+        }
+        rig_pass(&r, 400);
+        EXPECT_INT(rig_reply(&r)->error, ETIMEDOUT);
+    }
+    /* The leader is gone already, and the thread not yet asleep. */
+    writes_now = false;
+    (void)rig_ask(&r, FUSE_LOOKUP, FUSE_ROOT_ID, NULL, 0, "n", 2);
+    rig_read(&r);
+    (void)fake_kv_answer_one(&r.kv);
+    rig_pass(&r, 1);
+    EXPECT(!rig_reply(&r)->there);
+    writes_now = true;
+    rig_pass(&r, 3);
+    EXPECT_INT(rig_reply(&r)->error, EROFS);
+    rig_end(&r);
+}
+
+TEST(park, system_calls_that_write)
+{
+    static const struct {
+        bool opens; /* begins with openat's number */
+        const char *text;
+        bool writes;
+    } table[] = {
+        {false, "running\n", false},
+        {false, "-1 0x7ffe 0x7f00\n", false},
+        {false, "", false},
+        {true, " 0xffffff9c 0x55 0x241 0x1b6 0x0 0x0 0x7f 0x7f\n", true},
+        {true, " 0xffffff9c 0x55 0x1 0x0 0x0 0x0 0x7f 0x7f\n", true},
+        {true, " 0xffffff9c 0x55 0x0 0x0 0x0 0x0 0x7f 0x7f\n", false},
+        {true, " 0xffffff9c 0x55 0x80000 0x0 0x0 0x0 0x7f 0x7f\n", false},
+    };
+    for (size_t i = 0; i < count_of(table); i++) {
+        char number[32];
+        char text[128];
+        (void)snprintf(number, sizeof number, "%ld", (long)SYS_openat);
+        (void)snprintf(text, sizeof text, "%s%s", table[i].opens ? number : "",
+                       table[i].text);
+        EXPECT_INT(fs_syscall_writes(text), table[i].writes);
+    }
+    const long numbers[] = {SYS_mkdirat, SYS_renameat2, SYS_unlinkat,
+                            SYS_newfstatat, SYS_faccessat};
+    for (size_t i = 0; i < count_of(numbers); i++) {
+        char text[128];
+        (void)snprintf(text, sizeof text,
+                       "%ld 0xffffff9c 0x55 0x0 0x0 0x0 0x0 0x7f 0x7f\n",
+                       numbers[i]);
+        EXPECT_INT(fs_syscall_writes(text), i < 3);
+    }
 }
 
 TEST(park, interrupted)

@@ -22,6 +22,12 @@ static bool always_dying(uint32_t thread)
     return true;
 }
 
+static bool never_writing(uint32_t thread)
+{
+    (void)thread;
+    return false;
+}
+
 void rig_begin(struct rig *r, const char *options)
 {
     int fds[2];
@@ -42,8 +48,9 @@ void rig_begin(struct rig *r, const char *options)
     }
     r->fd = fds[1];
     r->now_ns = 1000000000;
-    r->fs->system =
-        (struct fs_system){.thread_group = group_of, .is_dying = always_dying};
+    r->fs->system = (struct fs_system){.thread_group = group_of,
+                                       .is_dying = always_dying,
+                                       .is_writing = never_writing};
     const struct fuse_init_in init = {
         .major = FUSE_KERNEL_VERSION,
         .minor = 31,

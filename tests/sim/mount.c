@@ -36,6 +36,12 @@ static bool always_dying(uint32_t thread)
     return true;
 }
 
+static bool never_writing(uint32_t thread)
+{
+    (void)thread;
+    return false;
+}
+
 static void send_request(struct mount *m, uint32_t opcode, uint64_t node,
                          uint64_t unique, uint32_t pid, struct bytes head,
                          struct bytes tail)
@@ -133,8 +139,9 @@ struct mount *mount_new(struct kv *kv, int64_t now_ns)
     o.uid = o.gid = 0;
     struct fault fault;
     must(fs_attach(kv, fds[0], &o, &m->fs, &fault) == ST_OK);
-    m->fs->system =
-        (struct fs_system){.thread_group = group_of, .is_dying = always_dying};
+    m->fs->system = (struct fs_system){.thread_group = group_of,
+                                       .is_dying = always_dying,
+                                       .is_writing = never_writing};
     m->fd = fds[1];
     const struct fuse_init_in init = {
         .major = FUSE_KERNEL_VERSION,
