@@ -28,6 +28,8 @@ struct grpc_limits {
     size_t connection_send_max; /* bytes waiting on one connection before all
                                    calls are, and its requests wait */
     size_t receiving_max; /* bytes of half received messages, altogether */
+    size_t sending_max;   /* unsent bytes of all connections: beyond it the
+                             connection that has most is closed */
     uint32_t streams_max; /* at once on one connection */
     uint32_t connections_max;
     int64_t ping_interval_min_ms; /* faster pings get too_many_pings */

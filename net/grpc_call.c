@@ -36,6 +36,8 @@ static void count_waiting(struct grpc_call *c)
     struct grpc_session *s = c->session;
     const bool was_full = grpc_session_is_full(s);
     s->waiting = s->waiting - c->waiting_counted + c->stream.waiting;
+    s->host->waiting =
+        s->host->waiting - c->waiting_counted + c->stream.waiting;
     c->waiting_counted = c->stream.waiting;
     if (was_full && !grpc_session_is_full(s)) {
         s->work = true;

@@ -21,6 +21,7 @@ void grpc_limits_default(struct grpc_limits *ret)
         .connection_send_max = 16 * MIB,
         .call_send_max = 256 * KIB,
         .receiving_max = 256 * MIB,
+        .sending_max = 512 * MIB,
         .streams_max = 16384,
         .connections_max = 16384,
         .ping_interval_min_ms = 5000,
@@ -91,7 +92,9 @@ void grpc_host_fini(struct grpc_host *h)
         free(c);
     }
     heap_fini(&h->deadlines);
+    must(h->waiting == 0);
     buf_fini(&h->plain);
+    http2_memory_fini(&h->memory);
     free(h->table);
 }
 

@@ -4,6 +4,8 @@
 #include "net/grpc_internal.h"
 
 #define NS_PER_MS 1000000
+/* Answers to pipelined requests before they are sent. */
+#define OUT_MAX ((size_t)64 << 10)
 
 static struct http1_limits limits_of(const struct grpc_session *s)
 {
@@ -14,6 +16,9 @@ static struct http1_limits limits_of(const struct grpc_session *s)
 static void drop(struct grpc_session *s, size_t used)
 {
     must(used <= s->in.size);
+    if (used == 0) {
+        return;
+    }
     s->in.size -= used;
     memmove(s->in.data, s->in.data + used, s->in.size);
 }
@@ -30,8 +35,7 @@ static void refuse(struct grpc_session *s, int status)
     grpc_session_wake(s);
 }
 
-static void give(struct grpc_session *s, const struct http1_request *request,
-                 size_t used)
+static void give(struct grpc_session *s, const struct http1_request *request)
 {
     struct grpc_http_request *r = &s->request;
     const struct grpc_http *http = &s->host->http;
@@ -49,33 +53,48 @@ static void give(struct grpc_session *s, const struct http1_request *request,
         http->on_request(http->arg, r, request->method, request->target,
                          request->body);
     }
-    drop(s, used);
+}
+
+/* False: no more requests are to be taken now. */
+static bool take(struct grpc_session *s, struct bytes in, size_t *ret_used)
+{
+    const struct http1_limits limits = limits_of(s);
+    struct http1_request request;
+    int status;
+    switch (http1_parse(in, &limits, &request, ret_used, &status)) {
+    case HTTP1_INCOMPLETE:
+        if (request.expects_continue && !s->continued) {
+            s->continued = true;
+            buf_append(&s->out, bytes_of("HTTP/1.1 100 Continue\r\n\r\n"));
+            grpc_session_wake(s);
+        }
+        return false;
+    case HTTP1_BAD:
+        refuse(s, status);
+        return false;
+    case HTTP1_REQUEST:
+        give(s, &request);
+        return true;
+    }
+    unreachable("an outcome of parsing");
 }
 
 void grpc_http_run(struct grpc_session *s)
 {
-    const struct http1_limits limits = limits_of(s);
-    while (!s->request.active && !s->closing && s->in.size > 0) {
-        struct http1_request request;
-        size_t used;
-        int status;
-        switch (
-            http1_parse(buf_bytes(&s->in), &limits, &request, &used, &status)) {
-        case HTTP1_INCOMPLETE:
-            if (request.expects_continue && !s->continued) {
-                s->continued = true;
-                buf_append(&s->out, bytes_of("HTTP/1.1 100 Continue\r\n\r\n"));
-                grpc_session_wake(s);
-            }
-            return;
-        case HTTP1_BAD:
-            refuse(s, status);
-            return;
-        case HTTP1_REQUEST:
-            give(s, &request, used);
+    size_t at = 0;
+    s->work = false;
+    while (!s->request.active && !s->closing && at < s->in.size) {
+        if (s->out.size > OUT_MAX) {
+            s->work = true; /* the rest waits until that has been sent */
             break;
         }
+        size_t used = 0;
+        if (!take(s, bytes_after(buf_bytes(&s->in), at), &used)) {
+            break;
+        }
+        at += used;
     }
+    drop(s, at);
 }
 
 void grpc_http_gone(struct grpc_session *s)

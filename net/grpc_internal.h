@@ -93,8 +93,9 @@ void grpc_host_call_free(struct grpc_host *h, struct grpc_call *c);
 
 /* --- grpc_session.c --- */
 void grpc_session_wake(struct grpc_session *s);
-/* The one that holds most of host.receiving. */
-struct grpc_session *grpc_session_greediest(const struct grpc_host *h);
+/* The one with the largest part of host.receiving, or host.waiting. */
+struct grpc_session *grpc_session_greediest(const struct grpc_host *h,
+                                            bool waiting);
 /* Ends it, with a GOAWAY, and everything that it holds. Not from inside its own
  * callbacks. */
 void grpc_session_shed(struct grpc_session *s);

@@ -126,7 +126,7 @@ static bool make_room(struct grpc_call *c)
 {
     struct grpc_host *host = c->session->host;
     while (host->receiving > host->limits.receiving_max) {
-        struct grpc_session *most = grpc_session_greediest(host);
+        struct grpc_session *most = grpc_session_greediest(host, false);
         if (most == c->session) {
             grpc_call_abort(c, GRPC_RESOURCE_EXHAUSTED,
                             "grpc: too many messages are half received");

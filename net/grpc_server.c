@@ -36,6 +36,7 @@ static bool hook_run(void *arg)
         more |=
             grpc_socket_flush(container_of(link, struct grpc_socket, dirty));
     }
+    grpc_host_shed(&s->host);
     s->in_hook = false;
     arm_deadline(s);
     return more || !list_is_empty(&s->dirty);

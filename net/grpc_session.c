@@ -63,6 +63,7 @@ static void begin_http2(struct grpc_session *s)
 {
     const struct grpc_limits *l = &s->host->limits;
     const struct http2_options options = {
+        .memory = &s->host->memory,
         .streams_max = l->streams_max,
         .stream_window = STREAM_WINDOW,
         .connection_window = CONNECTION_WINDOW,
@@ -152,27 +153,39 @@ void grpc_session_receive_end(struct grpc_session *s)
     if (s->h2 != NULL) {
         http2_free(s->h2);
         s->h2 = NULL;
+        s->work = false;
         s->mode = GRPC_MODE_HTTP1;
     }
 }
 
-struct grpc_session *grpc_session_greediest(const struct grpc_host *h)
+struct grpc_session *grpc_session_greediest(const struct grpc_host *h,
+                                            bool waiting)
 {
-    struct grpc_session *most = NULL;
+    struct grpc_session *greediest = NULL;
+    size_t most = 0;
     list_each (link, &h->sessions) {
         struct grpc_session *s = container_of(link, struct grpc_session, link);
-        if (most == NULL || s->receiving > most->receiving) {
-            most = s;
+        const size_t has = waiting ? s->waiting : s->receiving;
+        if (greediest == NULL || has > most) {
+            greediest = s;
+            most = has;
         }
     }
-    must(most != NULL);
-    return most;
+    must(greediest != NULL);
+    return greediest;
+}
+
+void grpc_host_shed(struct grpc_host *h)
+{
+    while (h->waiting > h->limits.sending_max) {
+        grpc_session_shed(grpc_session_greediest(h, true));
+    }
 }
 
 void grpc_session_shed(struct grpc_session *s)
 {
     must(s->h2 != NULL);
-    http2_fail(s->h2, HTTP2_ENHANCE_YOUR_CALM, "too many half sent messages");
+    http2_fail(s->h2, HTTP2_ENHANCE_YOUR_CALM, "holds too much memory");
     (void)http2_pull(s->h2, &s->out, LAST_WORDS_MAX); /* it is over anyhow */
     grpc_session_receive_end(s);
     grpc_session_wake(s);
@@ -180,14 +193,18 @@ void grpc_session_shed(struct grpc_session *s)
 
 bool grpc_session_is_busy(const struct grpc_session *s)
 {
-    return s->request.active && s->in.size > s->host->limits.http_head_max;
+    return s->h2 == NULL &&
+           (s->work ||
+            (s->request.active && s->in.size > s->host->limits.http_head_max));
 }
 
 /* --- out --- */
 
 static void pull_http1(struct grpc_session *s, struct buf *to)
 {
-    grpc_http_run(s);
+    if (s->out.size == 0 || !s->work) {
+        grpc_http_run(s);
+    }
     buf_append(to, buf_bytes(&s->out));
     buf_fini(&s->out);
     s->out = (struct buf){0};
@@ -215,7 +232,8 @@ void grpc_session_pull(struct grpc_session *s, struct buf *to, size_t size_max)
 
 bool grpc_session_has_output(const struct grpc_session *s)
 {
-    return s->h2 != NULL ? s->work || http2_has_output(s->h2) : s->out.size > 0;
+    return s->work ||
+           (s->h2 != NULL ? http2_has_output(s->h2) : s->out.size > 0);
 }
 
 bool grpc_session_is_over(const struct grpc_session *s)
@@ -223,7 +241,7 @@ bool grpc_session_is_over(const struct grpc_session *s)
     if (s->h2 != NULL) {
         return http2_is_over(s->h2) && !s->work;
     }
-    return s->closing && s->out.size == 0 && !s->request.active;
+    return s->closing && !s->work && s->out.size == 0 && !s->request.active;
 }
 
 /* --- time --- */

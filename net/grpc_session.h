@@ -10,6 +10,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "net/grpc.h"
+#include "net/http2_memory.h"
 
 /* What all sessions of a server share. */
 struct grpc_host {
@@ -28,6 +29,8 @@ struct grpc_host {
     struct list calls_free;
     size_t calls_free_count;
     size_t receiving; /* bytes of messages that are not yet whole */
+    size_t waiting;   /* bytes of answers that have not left */
+    struct http2_memory memory;
     struct buf plain; /* a message, decompressed */
 };
 
@@ -40,6 +43,10 @@ void grpc_host_fini(struct grpc_host *h);
 int64_t grpc_host_deadline_ns(const struct grpc_host *h);
 /* Ends the calls whose deadline has passed. */
 void grpc_host_expire(struct grpc_host *h, int64_t now_ns);
+
+/* Ends the sessions with most unsent bytes while all together have too many.
+ * Not from inside a callback. */
+void grpc_host_shed(struct grpc_host *h);
 
 struct grpc_session;
 struct grpc_session *grpc_session_new(struct grpc_host *h, void *owner,

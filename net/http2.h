@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/list.h"
+#include "net/http2_memory.h"
 
 struct http2;
 
@@ -78,6 +79,7 @@ struct http2_ops {
 };
 
 struct http2_options {
+    struct http2_memory *memory; /* of all connections of the owner */
     uint32_t streams_max;
     uint32_t stream_window, connection_window;
     size_t fields_size_max; /* names, values, and 32 for each field */

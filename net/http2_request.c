@@ -29,8 +29,21 @@ static bool is_name(struct bytes name)
     return name.size > 0;
 }
 
+/* Eight bytes at a time: none below ' ' but tab, and no DEL. */
 static bool is_value(struct bytes value)
 {
+    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+    while (value.size >= 8) {
+        uint64_t eight;
+        memcpy(&eight, value.data, 8);
+        const uint64_t low = eight & ~tops;
+        const uint64_t from_space = (low + ones * 0x60) | eight;
+        const uint64_t no_del = ((low ^ ones * 0x7f) + ones * 0x7f) | eight;
+        if ((from_space & no_del & tops) != tops) {
+            break; /* look at them one by one */
+        }
+        value = bytes_after(value, 8);
+    }
     for (size_t i = 0; i < value.size; i++) {
         const uint8_t byte = value.data[i];
         if ((byte < ' ' && byte != '\t') || byte == 0x7f) {

@@ -264,6 +264,31 @@ static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame,
     return 0;
 }
 
+/* --- memory --- */
+
+static void *get(size_t size, void *memory)
+{
+    return http2_memory_get(memory, size);
+}
+
+static void put(void *block, void *memory)
+{
+    http2_memory_put(memory, block);
+}
+
+static void *get_zeroed(size_t count, size_t size, void *memory)
+{
+    must(size == 0 || count <= SIZE_MAX / size);
+    void *block = http2_memory_get(memory, count * size);
+    memset(block, 0, count * size);
+    return block;
+}
+
+static void *change(void *block, size_t size, void *memory)
+{
+    return http2_memory_change(memory, block, size);
+}
+
 nghttp2_session *http2_session_new(struct http2 *h)
 {
     nghttp2_session_callbacks *c;
@@ -287,7 +312,8 @@ nghttp2_session *http2_session_new(struct http2 *h)
     nghttp2_option_set_max_outbound_ack(o, 200);
     nghttp2_option_set_stream_reset_rate_limit(o, 1000, 200);
     nghttp2_session *session;
-    must(nghttp2_session_server_new2(&session, c, h, o) == 0);
+    nghttp2_mem memory = {h->options.memory, get, put, get_zeroed, change};
+    must(nghttp2_session_server_new3(&session, c, h, o, &memory) == 0);
     nghttp2_option_del(o);
     nghttp2_session_callbacks_del(c);
     return session;

@@ -277,6 +277,35 @@ TEST(grpc_limits, a_call_whose_client_does_not_read_is_told_to_pause)
     grpc_rig_end(&r);
 }
 
+/* Thousands of clients that do not read: whoever has most unsent goes. */
+TEST(grpc_limits, unsent_answers_are_bounded_altogether)
+{
+    static const uint8_t kib[1024];
+    struct grpc_limits limits;
+    grpc_limits_default(&limits);
+    limits.sending_max = 20 * sizeof kib;
+    struct grpc_rig r;
+    grpc_rig_begin_with(&r, &limits);
+    (void)grpc_rig_call(
+        &r, &(struct rig_request){.path = "/test.Echo/Hold", .open = true});
+    grpc_rig_pump(&r);
+    r.reads = false;
+    for (int i = 0; i < 19; i++) {
+        (void)grpc_send(r.held[0], (struct bytes){kib, sizeof kib});
+    }
+    grpc_host_shed(&r.host);
+    EXPECT_TEXT(r.trace, "");
+    (void)grpc_send(r.held[0], (struct bytes){kib, sizeof kib});
+    grpc_host_shed(&r.host);
+    EXPECT_TEXT(r.trace, "cancel ");
+    EXPECT_INT(r.host.waiting, 0);
+    r.reads = true;
+    grpc_rig_pump(&r);
+    EXPECT_INT(r.goaway_code, NGHTTP2_ENHANCE_YOUR_CALM);
+    EXPECT(grpc_session_is_over(r.session));
+    grpc_rig_end(&r);
+}
+
 /* One stream that is stuck leaves the others of its connection alone. */
 TEST(grpc_limits, a_stuck_stream_holds_no_other)
 {

@@ -143,6 +143,35 @@ TEST(http1, requests_on_one_connection_are_answered_in_order)
     grpc_rig_end(&r);
 }
 
+/* Thirty bytes may ask for kilobytes: answers wait until some were sent. */
+TEST(http1, pipelined_requests_are_answered_as_the_client_reads)
+{
+    struct grpc_rig r;
+    grpc_rig_begin(&r);
+    nghttp2_session_del(r.client);
+    r.client = NULL;
+    struct buf requests = {0}, out = {0};
+    for (int i = 0; i < 2000; i++) {
+        buf_append(&requests, bytes_of("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    }
+    EXPECT(grpc_rig_give(&r, buf_bytes(&requests)));
+    EXPECT(grpc_session_is_busy(r.session));
+    size_t answers = 0;
+    for (int pulls = 0; grpc_session_has_output(r.session); pulls++) {
+        buf_clear(&out);
+        grpc_session_pull(r.session, &out, 1000);
+        EXPECT(out.size <= (size_t)70 << 10);
+        answers += out.size;
+        EXPECT(pulls < 100);
+    }
+    EXPECT(!grpc_session_is_busy(r.session));
+    EXPECT_INT(answers, 2000 * strlen("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
+                                      "Content-Type: text/plain\r\n\r\n/"));
+    buf_fini(&requests);
+    buf_fini(&out);
+    grpc_rig_end(&r);
+}
+
 /* Slow-loris: a head that never ends, and connections that are kept for
  * nothing. */
 TEST(http1, slow_and_idle_clients_are_closed)
