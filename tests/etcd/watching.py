@@ -116,7 +116,8 @@ class Streams:
 
     def progress(self, number):
         self.settle()
-        if any(w.stop is None and w.request.start_revision > self.world.revision for w in self.watches[number]):
+        alive = [w for w in self.watches[number] if w.stop is None]
+        if not alive or any(w.request.start_revision > self.world.revision for w in alive):
             return  # D10
         self._both(number, pb.WatchRequest(progress_request=pb.WatchProgressRequest()))
         self._control(number, 1, "progress")
