@@ -75,15 +75,29 @@ class Api:
                      "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
                      "--initial-advertise-peer-urls", peer, "--initial-cluster", names],
                     stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=rig.die_with_parent))
-        self.leader = self.find_leader()
+        self.wait_ready()
+
+    def wait_ready(self):
+        """Until every member takes a write."""
+        end = time.monotonic() + 30
+        for member in range(len(self.clients)):
+            while True:
+                try:
+                    if self.load("put", "--count", 1, "--warm", 0, "--keys", 1, member=member)["errors"] == 0:
+                        break
+                except (RuntimeError, subprocess.SubprocessError):
+                    pass
+                if time.monotonic() > end:
+                    self.give_up()
+                time.sleep(0.1)
 
     def find_leader(self):
         """Index of the member that leads."""
-        os.environ["ETCDCTL_API"] = "3"
         end = time.monotonic() + 30
         while time.monotonic() < end:
             done = subprocess.run(["etcdctl", "--endpoints", self.endpoints(), "endpoint", "status", "-w", "json"],
-                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30)
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30,
+                                  env=dict(os.environ, ETCDCTL_API="3"))
             try:
                 for one in json.loads(done.stdout):
                     status = one["Status"]
@@ -92,6 +106,9 @@ class Api:
             except (ValueError, KeyError):
                 pass
             time.sleep(0.2)
+        return self.give_up()
+
+    def give_up(self):
         said = b""
         for log in self.logs:
             with open(log, "rb") as f:

@@ -6,7 +6,8 @@
  *   - a timer that is due when uv_run() begins runs before the sleep, and its
  *     hooks have not run yet: before_sleep() then forbids the sleep;
  *   - a post that comes while the loop is awake wakes nobody: the loop looks
- *     for posts, under the mutex, in the same step that declares it asleep.
+ *     for posts, under the mutex, in the same step that declares it asleep.  A
+ *     callback inside uv_run() may post, too: before_sleep() looks for that.
  */
 
 #include "net/loop.h"
@@ -28,7 +29,7 @@ static void woken(uv_async_t *handle)
 static void before_sleep(uv_prepare_t *handle)
 {
     struct loop *l = handle->data;
-    if (l->events > 0) {
+    if (l->events > 0 || l->posted_inside) {
         uv_stop(&l->uv); /* only for this call of uv_run() */
     }
 }
@@ -107,6 +108,7 @@ static void gather(struct loop *l, bool may_sleep)
         l->asleep = may_sleep = list_is_empty(&l->posts);
         must(pthread_mutex_unlock(&l->mutex) == 0);
     }
+    l->posted_inside = false;
     (void)uv_run(&l->uv, may_sleep ? UV_RUN_ONCE : UV_RUN_NOWAIT);
 
     must(pthread_mutex_lock(&l->mutex) == 0);
@@ -151,6 +153,8 @@ void loop_run(struct loop *l)
 {
     must(!l->running);
     l->running = true;
+    l->thread = pthread_self();
+    loop_ask_for_short_turns();
     bool more = false;
     while (!l->stopping) {
         l->events = 0;
@@ -197,8 +201,10 @@ void loop_post(struct loop *l, struct loop_post *p)
     must(!is_waiting(p));
     list_push(&l->posts, &p->link);
     const bool wake = l->asleep;
-    l->asleep = false; /* whoever comes next need not wake it again */
-    if (wake) {
+    if (wake && pthread_equal(pthread_self(), l->thread)) {
+        l->posted_inside = true; /* by a callback of uv_run(): it is awake */
+    } else if (wake) {
+        l->asleep = false; /* whoever comes next need not wake it again */
         must(uv_async_send(&l->wake) == 0);
     }
     must(pthread_mutex_unlock(&l->mutex) == 0);

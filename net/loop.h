@@ -37,6 +37,11 @@ void loop_free(struct loop *l);
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
+/* Asks the kernel to run this thread in short turns, so that it runs soon when
+ * it has something to do, on cores that others want, too; threads that it makes
+ * afterwards inherit that.  loop_run() does so itself. */
+void loop_ask_for_short_turns(void);
+
 /* CLOCK_MONOTONIC, read afresh. */
 int64_t loop_now_ns(void);
 

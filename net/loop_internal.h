@@ -21,6 +21,8 @@ struct loop {
     size_t polls, timers; /* alive; 0 when the loop is freed */
     struct list overdue;  /* timers set to a time that had passed */
     bool running, stopping;
+    bool posted_inside; /* by a callback of this call of uv_run() */
+    pthread_t thread;   /* that runs it */
 
     struct {
         uv_signal_t handles[2]; /* SIGINT, SIGTERM */

@@ -1,8 +1,12 @@
 #include "net/loop_spin.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "net/loop.h"
 
 #define LOOK_NS 50000000 /* between two looks */
 
@@ -49,4 +53,33 @@ void loop_spin_close(struct loop_spin *s)
         (void)close(s->fd);
     }
     *s = (struct loop_spin){.open = false};
+}
+
+/* A thread that works for 50 us and sleeps for 100 is put behind whoever has
+ * used less, and then waits for the end of another's turn of milliseconds, or
+ * for the next tick.  Whoever asks for short turns is let in between (Linux
+ * 6.12 and later; earlier ones ignore it). */
+#define TURN_NS 100000 /* the least there is */
+
+/* struct sched_attr of sched_setattr(2), as it was first; some C libraries have
+ * it, some kernels' headers have it, and some systems have both. */
+struct turns {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+void loop_ask_for_short_turns(void)
+{
+    struct turns t = {.size = sizeof t};
+    if (syscall(SYS_sched_getattr, 0, &t, sizeof t, 0) != 0 ||
+        t.policy != SCHED_OTHER) {
+        return; /* somebody has given it a place of its own */
+    }
+    t.size = sizeof t;
+    t.runtime_ns = TURN_NS;
+    /* A wish: without it everything works, later. */
+    (void)syscall(SYS_sched_setattr, 0, &t, 0);
 }

@@ -309,6 +309,7 @@ static enum status open_log(struct node *n, const struct node_options *o,
 
 static enum status start_threads(struct node *n, struct fault *reterr)
 {
+    loop_ask_for_short_turns(); /* threads inherit it from who makes them */
     const enum status st =
         worker_new(n->loop, "keelfs-wal", &n->wal_worker, reterr);
     return st == ST_OK
