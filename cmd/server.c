@@ -239,18 +239,7 @@ static enum status check_places(const struct server_options *o,
                                 .log = log_is_file ? o->log_output : NULL,
                                 .mounts = o->mounts,
                                 .mounts_count = o->mounts_count};
-    const enum status st = paths_check(&paths, reterr);
-    if (st != ST_OK) {
-        return st;
-    }
-    if (o->join && paths_is_fresh(o->data_dir)) {
-        return fault_set(reterr, ST_UNSUPPORTED,
-                         "cannot join a cluster (--initial-cluster-state is "
-                         "'existing' and '%s' holds no data): this version "
-                         "cannot add members to a running cluster",
-                         o->data_dir);
-    }
-    return ST_OK;
+    return paths_check(&paths, reterr);
 }
 
 /* The log goes to standard error; another place takes standard error's. */

@@ -13,8 +13,6 @@
 #define NO_PEER_TLS                                                            \
     "links between members are neither encrypted nor authenticated by this "   \
     "version: use a network that only members reach"
-#define FIXED_MEMBERS                                                          \
-    "not used by this version: members cannot be added or removed yet"
 #define OWN_LIMITS                                                             \
     "has no effect: links between members have limits of their own"
 #define NOT_DONE "not done by this version"
@@ -170,8 +168,8 @@ const struct flag server_flags[] = {
             "DNS domain whose SRV records name the members"),
     MOOT(TEXT, "discovery-srv-name", "", "", MOOT_DISCOVERY,
          "suffix of the SRV records"),
-    LATER(BOOL, "strict-reconfig-check", "true", "", FIXED_MEMBERS,
-          "refuse member changes that would cost the quorum"),
+    USED(BOOL, "strict-reconfig-check", "true", "",
+         "refuse member changes that would cost the quorum"),
     MOOT(BOOL, "pre-vote", "true", "",
          "has no effect: members always ask first",
          "ask before an election whether it could be won"),
@@ -310,8 +308,8 @@ const struct flag server_flags[] = {
     LATER(COUNT, "bootstrap-defrag-threshold-megabytes", "0", "",
           "not done by this version",
           "defragment at start when this much is gained"),
-    LATER(COUNT, "max-learners", "1", "", FIXED_MEMBERS,
-          "learners allowed in the cluster"),
+    USED(COUNT, "max-learners", "1", "",
+         "learners allowed in the cluster at once"),
     LATER(DURATION, "downgrade-check-time", "5s", "", NOT_DONE,
           "time between looks at a downgrade"),
     USED(COUNT, "snapshot-catchup-entries", "5000", "",
@@ -319,9 +317,8 @@ const struct flag server_flags[] = {
 #undef GROUP
 
 #define GROUP "Unsafe"
-    REFUSED(BOOL, "force-new-cluster", "false", "",
-            "not supported by this version",
-            "make a one-member cluster of this member's data"),
+    USED(BOOL, "force-new-cluster", "false", "",
+         "go on with this member's data alone: the others are given up"),
     REFUSED(
         BOOL, "unsafe-no-fsync", "false", "",
         "refused: acknowledged writes would be lost with the power; remove it",

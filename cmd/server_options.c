@@ -64,7 +64,7 @@ static enum status check_range(const struct flags *f, const char *name,
 static enum status limits_from(const struct flags *f, struct server_options *o,
                                struct fault *reterr)
 {
-    int64_t ops = 0, bytes = 0, keep = 0, spin = 0;
+    int64_t ops = 0, bytes = 0, keep = 0, spin = 0, learners = 0;
     enum status st = check_range(f, "max-txn-ops", 1, UINT32_MAX, &ops, reterr);
     if (st == ST_OK) {
         st = check_range(f, "max-request-bytes", 1, REQUEST_BYTES_MAX, &bytes,
@@ -76,6 +76,10 @@ static enum status limits_from(const struct flags *f, struct server_options *o,
     }
     if (st == ST_OK) {
         st = check_range(f, "loop-spin", 0, SPIN_US_MAX, &spin, reterr);
+    }
+    if (st == ST_OK) {
+        st = check_range(f, "max-learners", 0, INT32_MAX, &learners, reterr);
+        o->learners_max = (size_t)learners;
     }
     if (st != ST_OK) {
         return st;
@@ -212,6 +216,9 @@ static enum status cluster_from(const struct flags *f, struct server_options *o,
     const struct flag_setting *given = flags_setting(f, "initial-cluster");
     o->named_cluster = given->source != FLAG_FROM_DEFAULT;
     const char *urls = flags_text(f, "initial-advertise-peer-urls");
+    o->advertise_peer_urls = urls;
+    o->force_new_cluster = flags_bool(f, "force-new-cluster");
+    o->strict_reconfig = flags_bool(f, "strict-reconfig-check");
     if (urls[0] == '\0') {
         return fault_set(reterr, ST_INVALID,
                          "--initial-advertise-peer-urls must not be empty");
@@ -352,6 +359,12 @@ void server_options_to_node(const struct server_options *o,
     ret->cluster_token = o->cluster_token;
     ret->initial_cluster = o->initial_cluster;
     ret->listen_peer_urls = o->listen_peer_urls;
+    ret->advertise_peer_urls = o->advertise_peer_urls;
+    ret->advertise_client_urls = o->advertise_client_urls;
+    ret->join = o->join;
+    ret->force_new_cluster = o->force_new_cluster;
+    ret->strict_reconfig = o->strict_reconfig;
+    ret->learners_max = o->learners_max;
     ret->heartbeat_ms = o->heartbeat_ms;
     ret->election_ms = o->election_ms;
     ret->quota_bytes = o->quota_bytes;

@@ -13,7 +13,11 @@ struct server_options {
     const char *cluster_token;
     const char *initial_cluster;
     const char *listen_peer_urls;
-    bool join;          /* --initial-cluster-state=existing */
+    const char *advertise_peer_urls;
+    bool join; /* --initial-cluster-state=existing */
+    bool force_new_cluster;
+    bool strict_reconfig;
+    size_t learners_max;
     bool named_cluster; /* --initial-cluster was given */
     int64_t heartbeat_ms, election_ms;
     uint64_t quota_bytes; /* UINT64_MAX: none */

@@ -71,6 +71,7 @@ void peer_hub_options_default(struct peer_hub_options *ret);
 enum peer_event {
     PEER_EVENT_FAILED,    /* an attempt to connect; tried again */
     PEER_EVENT_REJECTED,  /* the peer refused us; tried again */
+    PEER_EVENT_REMOVED,   /* likewise, as one that was removed */
     PEER_EVENT_REFUSED,   /* we refused an incoming connection */
     PEER_EVENT_MALFORMED, /* we closed one for the bytes that came on it */
     PEER_EVENT_ACCEPTED,  /* a member has connected to us */
@@ -96,9 +97,13 @@ struct peer_hub_callbacks {
     void (*on_drained)(void *arg, uint64_t to, enum peer_stream stream);
     /* Somebody who knows the cluster says it is this member and lives at these
      * addresses ("" or as peer_hub_set()'s).  ST_OK lets it in; else *reterr
-     * is sent back as the reason.  NULL lets everybody in. */
+     * is sent back as the reason, with ST_MEMBER_NOT_FOUND as one that was
+     * removed.  NULL lets everybody in. */
     enum status (*may_join)(void *arg, uint64_t from, const char *addresses,
                             struct fault *reterr);
+    /* Somebody who need not be a member asks something (net/peer_ask.h); NULL:
+     * nobody may.  The answer is appended, at most PEER_INFO_SIZE_MAX. */
+    void (*on_query)(void *arg, struct bytes question, struct buf *to);
     /* For the log; member is 0 when it is not known. */
     void (*on_event)(void *arg, enum peer_event what, uint64_t member,
                      const struct fault *why);

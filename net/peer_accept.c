@@ -47,7 +47,7 @@ static void conn_end(void *owner, enum peer_end how, const struct fault *why)
     struct peer_incoming *i = owner;
     if (how == PEER_END_MALFORMED) {
         end(i, PEER_EVENT_MALFORMED, why->text);
-    } else if (i->welcomed) {
+    } else if (i->welcomed || i->asked) {
         end(i, PEER_EVENT_CLOSED, why->text);
     } else {
         end(i, PEER_EVENT_REFUSED, why->text); /* before it said who it is */
@@ -113,11 +113,15 @@ static unsigned judge(const struct peer_hub *h, const struct peer_hello *hello,
         return PEER_REASON_SENDER;
     }
     struct fault denied = {{0}};
-    if (h->callbacks.may_join != NULL &&
-        h->callbacks.may_join(h->arg, hello->from, hello->addresses, &denied) !=
-            ST_OK) {
+    const enum status st =
+        h->callbacks.may_join == NULL
+            ? ST_OK
+            : h->callbacks.may_join(h->arg, hello->from, hello->addresses,
+                                    &denied);
+    if (st != ST_OK) {
         *why = denied;
-        return PEER_REASON_DENIED;
+        return st == ST_MEMBER_NOT_FOUND ? PEER_REASON_REMOVED
+                                         : PEER_REASON_DENIED;
     }
     return 0;
 }
@@ -174,12 +178,31 @@ static void welcome(struct peer_incoming *i, const struct peer_hello *hello)
     }
 }
 
+/* Who asks closes when it has the answer, or is closed in time. */
+static void asked(struct peer_incoming *i, struct bytes question)
+{
+    struct peer_hub *h = i->hub;
+    struct buf answer = {0};
+    if (i->asked || h->callbacks.on_query == NULL) {
+        end(i, PEER_EVENT_MALFORMED, "a question out of turn");
+        return;
+    }
+    i->asked = true;
+    h->callbacks.on_query(h->arg, question, &answer);
+    peer_queue_push_take(&i->conn->out, PEER_FRAME_INFO, &answer);
+    (void)peer_conn_flush(i->conn); /* its end has been dealt with */
+}
+
 static void greeted(struct peer_incoming *i, enum peer_frame_type type,
                     struct bytes body)
 {
     struct peer_hub *h = i->hub;
     struct peer_hello hello;
     struct fault fault = {{0}};
+    if (type == PEER_FRAME_QUERY) {
+        asked(i, body);
+        return;
+    }
     if (type != PEER_FRAME_HELLO) {
         end(i, PEER_EVENT_MALFORMED, "no greeting");
         return;

@@ -32,11 +32,12 @@ enum status peer_header_read(const uint8_t header[PEER_HEADER_SIZE],
 {
     const size_t size = get_u32(header);
     const unsigned type = header[4];
-    if (type < PEER_FRAME_HELLO || type > PEER_FRAME_PONG || header[5] != 0 ||
+    if (type < PEER_FRAME_HELLO || type > PEER_FRAME_INFO || header[5] != 0 ||
         header[6] != 0 || header[7] != 0) {
         return fault_set(reterr, ST_INVALID, "a frame of no known type");
     }
-    if (type != PEER_FRAME_MESSAGE && size_max > PEER_CONTROL_SIZE_MAX) {
+    if (type != PEER_FRAME_MESSAGE && type != PEER_FRAME_INFO &&
+        size_max > PEER_CONTROL_SIZE_MAX) {
         size_max = PEER_CONTROL_SIZE_MAX;
     }
     if (size > size_max) {

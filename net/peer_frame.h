@@ -34,7 +34,9 @@ enum peer_frame_type {
     PEER_FRAME_REJECT = 3,
     PEER_FRAME_MESSAGE = 4,
     PEER_FRAME_PING = 5,
-    PEER_FRAME_PONG = 6
+    PEER_FRAME_PONG = 6,
+    PEER_FRAME_QUERY = 7, /* instead of HELLO: a question, */
+    PEER_FRAME_INFO = 8   /* and its answer; no more comes on either side */
 };
 
 void peer_header_put(uint8_t header[PEER_HEADER_SIZE],
@@ -77,7 +79,8 @@ enum peer_reason {
     PEER_REASON_CLUSTER = 2,
     PEER_REASON_TARGET = 3, /* `to` is not this member */
     PEER_REASON_SENDER = 4, /* `from` is this member, or nobody */
-    PEER_REASON_DENIED = 5  /* by the owner */
+    PEER_REASON_DENIED = 5, /* by the owner */
+    PEER_REASON_REMOVED = 6 /* `from` was a member once */
 };
 struct peer_reject {
     uint16_t reason;

@@ -72,6 +72,7 @@ struct peer_incoming {
     struct peer_conn *conn;
     struct loop_timer *timer;
     bool welcomed;
+    bool asked;    /* it only had a question */
     uint64_t from; /* 0 until then */
     enum peer_stream stream;
     char address[PEER_ADDRESS_TEXT_SIZE];

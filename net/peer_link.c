@@ -212,7 +212,10 @@ static void rejected(struct peer_link *l, struct bytes body)
                        fault.text);
         return;
     }
-    peer_link_fail(l, PEER_EVENT_REJECTED, "refused by", r.text);
+    peer_link_fail(l,
+                   r.reason == PEER_REASON_REMOVED ? PEER_EVENT_REMOVED
+                                                   : PEER_EVENT_REJECTED,
+                   "refused by", r.text);
 }
 
 static void answered(struct peer_link *l, struct bytes body)

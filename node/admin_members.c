@@ -4,12 +4,10 @@
 
 void upkeep_members(struct admin *a, struct admin_members *call)
 {
-    struct upkeep *u = container_of(a, struct upkeep, admin);
-    upkeep_finish(u, &call->call, ST_UNSUPPORTED);
+    replica_members(upkeep_node(a)->replica, call);
 }
 
 void upkeep_move_leader(struct admin *a, struct admin_move_leader *call)
 {
-    struct upkeep *u = container_of(a, struct upkeep, admin);
-    upkeep_finish(u, &call->call, ST_UNSUPPORTED);
+    replica_move_leader(upkeep_node(a)->replica, call);
 }

@@ -3,7 +3,9 @@
 #include <sys/random.h>
 
 #include "base/codec.h"
+#include "base/log.h"
 #include "base/must.h"
+#include "node/join.h"
 #include "node/upkeep.h"
 
 uint64_t node_random_seed(void)
@@ -91,7 +93,11 @@ static void bulk(void *arg, uint64_t from, struct bytes frame)
     struct node *n = arg;
     struct reader r = reader_of(frame);
     const uint8_t what = read_u8(&r);
-    if (what == TRANSFER_TAKEN || what == TRANSFER_FAILED) {
+    if (what == TRANSFER_TOLD) {
+        if (!n->broken) {
+            replica_hear(n->replica, from, r.left);
+        }
+    } else if (what == TRANSFER_TAKEN || what == TRANSFER_FAILED) {
         sender_on_frame(n->sender, from, what, r.left);
     } else if (what >= TRANSFER_BEGIN && what <= TRANSFER_END && !n->broken) {
         receiver_on_frame(n->receiver, from, what, r.left);
@@ -139,38 +145,86 @@ static void state_arrived(void *arg, const struct raft_message *snapshot)
     receive(arg, snapshot);
 }
 
-static enum status start_transfers(struct node *n, const struct identity *id,
-                                   struct fault *reterr)
+static bool conf_at(void *arg, uint64_t index, struct raft_conf_state *ret)
 {
-    const struct sender_options so = {
-        .loop = n->loop, .peers = n->peers, .over = state_sent, .arg = n};
+    const struct node *n = arg;
+    return replica_conf_at(n->replica, index, ret);
+}
+
+static enum status start_transfers(struct node *n, struct fault *reterr)
+{
+    const struct sender_options so = {.loop = n->loop,
+                                      .peers = n->peers,
+                                      .over = state_sent,
+                                      .conf_at = conf_at,
+                                      .arg = n};
     const struct receiver_options ro = {
         .loop = n->loop,
         .peers = n->peers,
         .store_path = n->dir.store,
         .store = n->store_options,
-        .identity = {.cluster_id = id->cluster_id, .member_id = id->member_id},
+        .identity = {.cluster_id = n->cluster_id, .member_id = n->member_id},
         .arrived = state_arrived,
         .arg = n};
     const enum status st = sender_new(&so, &n->sender, reterr);
     return st == ST_OK ? receiver_new(&ro, &n->receiver, reterr) : st;
 }
 
-/* A cluster of one has nobody to listen to. */
-enum status node_start_links(struct node *n, const struct node_options *o,
-                             const struct identity *id, struct fault *reterr)
+/* --- who may be here --- */
+
+static enum status may_join(void *arg, uint64_t member, struct fault *reterr)
 {
-    if (id->voters_count == 1) {
-        return ST_OK;
+    const struct node *n = arg;
+    return membership_was_removed(replica_membership(n->replica), member)
+               ? fault_set(reterr, ST_MEMBER_NOT_FOUND,
+                           "member %llx was removed from the cluster",
+                           (unsigned long long)member)
+               : ST_OK;
+}
+
+static void query(void *arg, struct bytes question, struct buf *to)
+{
+    const struct node *n = arg;
+    join_answer(question, n->cluster_id, n->member_id,
+                replica_membership(n->replica), to);
+}
+
+static void removed(void *arg)
+{
+    struct node *n = arg;
+    if (!n->broken) {
+        node_was_removed(n);
     }
-    char listen[IDENTITY_ADDRESSES_MAX];
-    const enum status bad =
-        identity_strip_urls(o->listen_peer_urls, listen, sizeof listen, reterr);
-    if (bad != ST_OK) {
-        return bad;
+}
+
+bool node_tell(void *arg, uint64_t to, struct buf *take)
+{
+    struct node *n = arg;
+    struct buf frame = {0};
+    bool sent = false;
+    if (n->peers != NULL) {
+        write_u8(&frame, TRANSFER_TOLD);
+        buf_append(&frame, buf_bytes(take));
+        sent = peers_send_bulk(n->peers, to, &frame);
     }
-    const struct peers_options po = {.identity = id,
-                                     .listen = listen,
+    buf_fini(take);
+    return sent;
+}
+
+int64_t node_connected_ms(void *arg, uint64_t member)
+{
+    const struct node *n = arg;
+    return n->peers == NULL ? -1 : peers_connected_ms(n->peers, member);
+}
+
+/* --- links --- */
+
+static enum status start(struct node *n, struct fault *reterr)
+{
+    const struct peers_options po = {.cluster_id = n->cluster_id,
+                                     .member_id = n->member_id,
+                                     .listen = n->listen,
+                                     .advertise = n->advertise,
                                      .seed = node_random_seed(),
                                      .receive = receive,
                                      .receive_lease = receive_lease,
@@ -178,9 +232,88 @@ enum status node_start_links(struct node *n, const struct node_options *o,
                                      .bulk = bulk,
                                      .bulk_lost = bulk_lost,
                                      .bulk_ready = bulk_ready,
+                                     .may_join = may_join,
+                                     .query = query,
+                                     .removed = removed,
                                      .arg = n};
-    const enum status st = peers_new(n->loop, &po, &n->peers, reterr);
-    return st == ST_OK ? start_transfers(n, id, reterr) : st;
+    enum status st = peers_new(n->loop, &po, &n->peers, reterr);
+    if (st == ST_OK) {
+        st = start_transfers(n, reterr);
+    }
+    if (st != ST_OK) {
+        node_free_links(n);
+    }
+    return st;
+}
+
+static bool has_others(const struct node *n)
+{
+    const struct membership *m = replica_membership(n->replica);
+    return m->count > 1 || membership_find(m, n->member_id) == NULL;
+}
+
+bool node_can_grow(void *arg)
+{
+    struct node *n = arg;
+    struct fault fault;
+    if (n->peers == NULL && start(n, &fault) != ST_OK) {
+        log_error("no member can be added: %s", fault.text);
+        return false;
+    }
+    return true;
+}
+
+static void link_to(struct node *n, const struct membership_member *m)
+{
+    char addresses[MEMBERSHIP_URLS_MAX + 1];
+    struct fault fault;
+    enum status st =
+        identity_strip_urls(m->peer_urls, addresses, sizeof addresses, &fault);
+    if (st == ST_OK) {
+        st = peers_set(n->peers, m->id, addresses, &fault);
+    }
+    if (st != ST_OK) {
+        log_error("cannot connect to member %llx: %s",
+                  (unsigned long long)m->id, fault.text);
+    }
+}
+
+void node_link_members(struct node *n)
+{
+    const struct membership *m = replica_membership(n->replica);
+    if (n->peers == NULL && (!has_others(n) || !node_can_grow(n))) {
+        return;
+    }
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->members[i].id != n->member_id) {
+            link_to(n, &m->members[i]);
+        }
+    }
+    for (size_t i = 0; i < m->removed_count; i++) {
+        peers_remove(n->peers, m->removed[i]);
+    }
+}
+
+/* A cluster of one has nobody to listen to. */
+enum status node_start_links(struct node *n, const struct node_options *o,
+                             struct fault *reterr)
+{
+    enum status st = identity_strip_urls(o->listen_peer_urls, n->listen,
+                                         sizeof n->listen, reterr);
+    if (st == ST_OK) {
+        st = identity_strip_urls(o->advertise_peer_urls, n->advertise,
+                                 sizeof n->advertise, reterr);
+    }
+    if (!has_others(n)) {
+        return ST_OK; /* and does not need to know where */
+    }
+    if (st == ST_OK) {
+        st = start(n, reterr);
+    }
+    if (st == ST_OK) {
+        node_link_members(n);
+    }
+    return st;
 }
 
 void node_free_links(struct node *n)

@@ -32,6 +32,12 @@ struct node_options {
                                      followers; 5000 */
     struct compactor_options auto_compaction; /* none */
     uint64_t proposals_max; /* waiting at once; beyond: ST_TOO_MANY */
+    bool join;              /* the first start joins a cluster that is there */
+    bool force_new_cluster; /* the others are gone for good */
+    const char *advertise_peer_urls;   /* of this member, as others know it */
+    const char *advertise_client_urls; /* likewise, for clients; "" */
+    bool strict_reconfig; /* no change of members may cost the quorum; true */
+    size_t learners_max;  /* at once; 1 */
 };
 void node_options_default(struct node_options *ret);
 

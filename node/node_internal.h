@@ -62,10 +62,21 @@ struct node {
     void (*ready)(void *arg);
     void (*failed)(void *arg, enum status why, const struct fault *fault);
     void *arg;
+    uint64_t cluster_id, member_id;
+    char listen[MEMBERSHIP_URLS_MAX + 1];    /* "host:port,…" */
+    char advertise[MEMBERSHIP_URLS_MAX + 1]; /* likewise, this member's */
+    int64_t removed_ns; /* when this member ends, as it was removed; 0: never */
+    int64_t removal_ns; /* how long it waits until then */
     bool was_ready;
     bool mending; /* the data directory says that the log lost entries */
     bool broken;
 };
+
+/* open.c */
+enum status node_open_data(struct node *n, const struct node_options *o,
+                           struct fault *reterr) MUST_USE;
+/* This member is none any more. */
+void node_was_removed(struct node *n);
 
 /* The member cannot go on: everything is answered ST_STOPPED and the owner is
  * told, once. */
@@ -82,13 +93,18 @@ void node_save_fini(struct node *n);
 
 /* links.c */
 uint64_t node_random_seed(void);
+/* A cluster of one listens only when another member is added. */
 enum status node_start_links(struct node *n, const struct node_options *o,
-                             const struct identity *id,
                              struct fault *reterr) MUST_USE;
+/* The links are those that the membership says. */
+void node_link_members(struct node *n);
 void node_free_links(struct node *n);
 /* Of struct replica_options; arg is the node. */
 void node_send(void *arg, struct raft_message *take);
 void node_send_lease(void *arg, uint64_t to, struct buf *take);
+bool node_tell(void *arg, uint64_t to, struct buf *take);
+int64_t node_connected_ms(void *arg, uint64_t member);
+bool node_can_grow(void *arg);
 void node_links_turn(struct node *n); /* after the replica's */
 void node_links_tick(struct node *n);
 

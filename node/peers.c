@@ -8,6 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "net/peer.h"
@@ -20,6 +21,13 @@ struct slow_lane {
     struct lazy lazy;
 };
 
+/* Since when there is a connection that messages go out on. */
+struct connected {
+    struct list link;
+    uint64_t member;
+    int64_t since_ns;
+};
+
 struct peers {
     struct peers_options options;
     uint64_t member_id;
@@ -30,6 +38,7 @@ struct peers {
     int alarm_fd;
     struct loop_poll *alarm;
     int64_t alarm_ns; /* when it goes off; INT64_MAX: never */
+    struct list connected;
 };
 
 static struct slow_lane *lane_of(struct peers *p, uint64_t id)
@@ -91,10 +100,34 @@ static void on_drained(void *arg, uint64_t to, enum peer_stream stream)
     }
 }
 
+static struct connected *find_connected(const struct peers *p, uint64_t member)
+{
+    list_each (link, &p->connected) {
+        struct connected *c = container_of(link, struct connected, link);
+        if (c->member == member) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static void forget_connected(struct peers *p, uint64_t member)
+{
+    struct connected *c = find_connected(p, member);
+    if (c != NULL) {
+        list_remove(&c->link);
+        free(c);
+    }
+}
+
 static void on_connected(void *arg, uint64_t to, enum peer_stream stream)
 {
     struct peers *p = arg;
     if (stream == PEER_MESSAGES) {
+        forget_connected(p, to);
+        struct connected *c = xmalloc(sizeof *c);
+        *c = (struct connected){.member = to, .since_ns = loop_now_ns()};
+        list_push(&p->connected, &c->link);
         log_info("connected to member %llx", (unsigned long long)to);
     } else {
         p->options.bulk_ready(p->options.arg, to);
@@ -106,6 +139,7 @@ static void on_lost(void *arg, uint64_t to, enum peer_stream stream,
 {
     struct peers *p = arg;
     if (stream == PEER_MESSAGES) {
+        forget_connected(p, to);
         log_warn("lost the connection to member %llx: %s",
                  (unsigned long long)to, why->text);
     } else {
@@ -113,24 +147,34 @@ static void on_lost(void *arg, uint64_t to, enum peer_stream stream,
     }
 }
 
-/* Members are those of the configuration; a removed one is told so. */
+/* Somebody who was not known yet is added where it says it is: this member may
+ * be behind, and need just that one to get on. */
 static enum status may_join(void *arg, uint64_t from, const char *addresses,
                             struct fault *reterr)
 {
-    const struct peers *p = arg;
-    (void)addresses;
-    return peer_hub_has(p->hub, from)
-               ? ST_OK
-               : fault_set(reterr, ST_DENIED,
-                           "member %llx is not in this cluster",
-                           (unsigned long long)from);
+    struct peers *p = arg;
+    const enum status st = p->options.may_join(p->options.arg, from, reterr);
+    if (st == ST_OK && !peer_hub_has(p->hub, from) && addresses[0] != '\0') {
+        return peer_hub_set(p->hub, from, addresses, reterr);
+    }
+    return st;
+}
+
+static void on_query(void *arg, struct bytes question, struct buf *to)
+{
+    struct peers *p = arg;
+    p->options.query(p->options.arg, question, to);
 }
 
 static void on_event(void *arg, enum peer_event what, uint64_t member,
                      const struct fault *why)
 {
-    (void)arg;
+    struct peers *p = arg;
     switch (what) {
+    case PEER_EVENT_REMOVED:
+        log_warn("member %llx: %s", (unsigned long long)member, why->text);
+        p->options.removed(p->options.arg);
+        break;
     case PEER_EVENT_FAILED: /* tried again and again while a peer is down */
     case PEER_EVENT_ACCEPTED:
     case PEER_EVENT_CLOSED:
@@ -148,7 +192,7 @@ static enum status listen_at(struct peers *p, const char *list,
                              struct fault *reterr)
 {
     while (*list != '\0') {
-        char address[IDENTITY_ADDRESSES_MAX];
+        char address[PEER_ADDRESSES_SIZE_MAX + 1];
         const size_t size = strcspn(list, ",");
         must(size < sizeof address);
         memcpy(address, list, size);
@@ -160,22 +204,6 @@ static enum status listen_at(struct peers *p, const char *list,
         }
         list += size;
         list += *list == ',';
-    }
-    return ST_OK;
-}
-
-static enum status connect_all(struct peers *p, const struct identity *id,
-                               struct fault *reterr)
-{
-    for (size_t i = 0; i < id->voters_count; i++) {
-        if (id->voters[i] == id->member_id) {
-            continue;
-        }
-        const enum status st =
-            peer_hub_set(p->hub, id->voters[i], id->addresses[i], reterr);
-        if (st != ST_OK) {
-            return st;
-        }
     }
     return ST_OK;
 }
@@ -253,23 +281,23 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
         .on_unreachable = on_unreachable,
         .on_drained = on_drained,
         .may_join = may_join,
+        .on_query = on_query,
         .on_event = on_event,
     };
     struct peers *p = xcalloc(1, sizeof *p);
     p->options = *options;
-    p->member_id = options->identity->member_id;
+    p->member_id = options->member_id;
+    list_init(&p->connected);
     struct peer_hub_options ho;
     peer_hub_options_default(&ho);
-    ho.cluster_id = options->identity->cluster_id;
-    ho.member_id = options->identity->member_id;
+    ho.cluster_id = options->cluster_id;
+    ho.member_id = options->member_id;
     ho.seed = options->seed;
+    ho.advertise = options->advertise;
     p->hub = peer_hub_new(loop, &ho, &callbacks, p);
     enum status st = make_alarm(p, loop, reterr);
     if (st == ST_OK) {
         st = listen_at(p, options->listen, reterr);
-    }
-    if (st == ST_OK) {
-        st = connect_all(p, options->identity, reterr);
     }
     if (st != ST_OK) {
         peers_free(p);
@@ -277,6 +305,24 @@ enum status peers_new(struct loop *loop, const struct peers_options *options,
     }
     *ret = p;
     return ST_OK;
+}
+
+enum status peers_set(struct peers *p, uint64_t member, const char *addresses,
+                      struct fault *reterr)
+{
+    return peer_hub_set(p->hub, member, addresses, reterr);
+}
+
+void peers_remove(struct peers *p, uint64_t member)
+{
+    peer_hub_remove(p->hub, member);
+    forget_connected(p, member);
+}
+
+int64_t peers_connected_ms(const struct peers *p, uint64_t member)
+{
+    const struct connected *c = find_connected(p, member);
+    return c == NULL ? -1 : (loop_now_ns() - c->since_ns) / 1000000;
 }
 
 void peers_free(struct peers *p)
@@ -291,6 +337,10 @@ void peers_free(struct peers *p)
     if (p->alarm_fd >= 0) {
         loop_poll_stop(p->alarm);
         (void)close(p->alarm_fd);
+    }
+    struct list *link;
+    while ((link = list_pop(&p->connected)) != NULL) {
+        free(container_of(link, struct connected, link));
     }
     free(p);
 }

@@ -9,14 +9,14 @@
 
 #include "base/buf.h"
 #include "net/loop.h"
-#include "node/identity.h"
 #include "raft/message.h"
 
 struct peers;
 
 struct peers_options {
-    const struct identity *identity; /* borrowed for the call */
-    const char *listen;              /* "host:port,…" */
+    uint64_t cluster_id, member_id;
+    const char *listen;    /* "host:port,…" */
+    const char *advertise; /* likewise, where others find this member */
     uint64_t seed;
     /* A message from a peer; borrowed for the call. */
     void (*receive)(void *arg, const struct raft_message *m);
@@ -28,15 +28,29 @@ struct peers_options {
     void (*bulk)(void *arg, uint64_t from, struct bytes frame);
     void (*bulk_lost)(void *arg, uint64_t member);
     void (*bulk_ready)(void *arg, uint64_t member);
+    /* Whether somebody who says it is that member may be; ST_MEMBER_NOT_FOUND:
+     * it was one, and is not any more. */
+    enum status (*may_join)(void *arg, uint64_t member, struct fault *reterr);
+    /* Somebody asks who the members are. */
+    void (*query)(void *arg, struct bytes question, struct buf *to);
+    /* A member says that this one was removed. */
+    void (*removed)(void *arg);
     void *arg;
 };
 
-/* Listens, and begins to connect to every other member.
+/* Listens.
  *   ST_INVALID, and what listening says                                      */
 enum status peers_new(struct loop *loop, const struct peers_options *options,
                       struct peers **ret, struct fault *reterr) MUST_USE;
 /* No callback comes after this. NULL is fine. */
 void peers_free(struct peers *p);
+
+/* Connects to a member at "host:port,…", or to where it is now; ends that. */
+enum status peers_set(struct peers *p, uint64_t member, const char *addresses,
+                      struct fault *reterr) MUST_USE;
+void peers_remove(struct peers *p, uint64_t member);
+/* For how long messages can be sent there; < 0: they cannot. */
+int64_t peers_connected_ms(const struct peers *p, uint64_t member);
 
 /* At the end of the turn, or a moment later (node/lazy.h). */
 void peers_send(struct peers *p, struct raft_message *take);

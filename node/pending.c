@@ -17,6 +17,7 @@ void pending_init(struct pending_table *t, uint64_t first_ticket,
     list_init(&t->reading);
     list_init(&t->sweeping);
     list_init(&t->asking);
+    list_init(&t->moving);
     list_init(&t->finished);
     list_init(&t->spare);
 }
@@ -105,6 +106,12 @@ void pending_set_reading(struct pending_table *t, struct pending *p)
 {
     must(p->place == PENDING_QUEUED);
     move_to(p, &t->reading, PENDING_READING);
+}
+
+void pending_set_moving(struct pending_table *t, struct pending *p)
+{
+    must(p->place == PENDING_QUEUED);
+    move_to(p, &t->moving, PENDING_MOVING);
 }
 
 void pending_set_sweeping(struct pending_table *t, struct pending *p)

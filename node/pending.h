@@ -5,6 +5,7 @@
  *   PROPOSED  in the log's hands; found again by its ticket when applied
  *   READING   waits for a read index
  *   SWEEPING  a compaction that was applied waits for its garbage to go
+ *   MOVING    waits for another leader
  *   FINISHED  the answer is known and `done` is due
  *
  *   submit -> QUEUED -> PROPOSED -> (applied: done)
@@ -30,7 +31,9 @@ enum pending_kind {
     PENDING_TXN,
     PENDING_COMPACT,
     PENDING_ALARM,
-    PENDING_LEASE
+    PENDING_LEASE,
+    PENDING_MEMBERS,
+    PENDING_MOVE
 };
 enum pending_place {
     PENDING_QUEUED,
@@ -38,6 +41,7 @@ enum pending_place {
     PENDING_READING,
     PENDING_SWEEPING,
     PENDING_ASKING,
+    PENDING_MOVING,
     PENDING_FINISHED
 };
 
@@ -74,6 +78,7 @@ struct pending_table {
     struct list reading;
     struct list sweeping;
     struct list asking;
+    struct list moving;
     struct list finished;
     struct hmap tickets;
     struct heap deadlines; /* by ns */
@@ -102,6 +107,7 @@ bool pending_requeue_before(struct pending_table *t, uint64_t term);
 void pending_set_asking(struct pending_table *t, struct pending *p);
 void pending_set_reading(struct pending_table *t, struct pending *p);
 void pending_set_sweeping(struct pending_table *t, struct pending *p);
+void pending_set_moving(struct pending_table *t, struct pending *p);
 /* The answer is st; `done` comes with pending_deliver(). */
 void pending_finish(struct pending_table *t, struct pending *p, enum status st);
 /* Takes the proposed call with that ticket; NULL when it ended before. */

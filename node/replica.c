@@ -22,16 +22,13 @@ struct replica *replica_new(const struct replica_options *options,
     r->kv.ops = &replica_kv_ops;
     r->options = *options;
     r->store = store;
-    must(options->first_conf.voters_count <= RAFT_MEMBERS_MAX);
-    memcpy(r->voters, options->first_conf.voters,
-           options->first_conf.voters_count * sizeof r->voters[0]);
-    r->options.first_conf.voters = r->voters;
-    for (size_t i = 0;
-         options->names != NULL && i < options->first_conf.voters_count; i++) {
-        (void)snprintf(r->names[i], sizeof r->names[i], "%s",
-                       options->names[i]);
-    }
-    r->options.names = NULL;
+    r->membership = xcalloc(1, sizeof *r->membership);
+    replica_membership_from_first(r);
+    struct fault fault;
+    (void)!replica_load_membership(r, &fault); /* replica_begin() says it */
+    r->options.first = NULL;
+    r->options.first_conf = (struct raft_conf_state){.voters = NULL};
+    r->publish_due = true;
     r->storage.ops = &replica_log_ops;
     r->log = raft_memory_storage_new();
     r->results = store_results_new();
@@ -59,6 +56,9 @@ void replica_free(struct replica *r)
     store_results_free(r->results);
     buf_fini(&r->command);
     free(r->proposals);
+    replica_drop_orders(r);
+    free(r->membership);
+    free(r->confs);
     free(r);
 }
 
@@ -69,7 +69,18 @@ enum status replica_begin(struct replica *r,
                           struct fault *reterr)
 {
     must(r->raft == NULL);
-    enum status st = replica_fill_log(r, recovery, reterr);
+    enum status st = replica_load_membership(r, reterr);
+    if (st == ST_OK &&
+        membership_was_removed(r->membership, r->options.member_id)) {
+        st = fault_set(reterr, ST_INVALID,
+                       "member %llx was removed from the cluster: its data "
+                       "directory is of no more use; add a new member, and "
+                       "start it with an empty one",
+                       (unsigned long long)r->options.member_id);
+    }
+    if (st == ST_OK) {
+        st = replica_fill_log(r, recovery, reterr);
+    }
     if (st != ST_OK) {
         return st;
     }
@@ -116,6 +127,8 @@ void replica_tick(struct replica *r)
     raft_tick(r->raft);
     r->alarms_due = true;
     lease_tick(r);
+    r->move_ticks++;
+    r->publish_due = true;
 }
 
 enum status replica_receive(struct replica *r, const struct raft_message *m,
@@ -208,6 +221,11 @@ enum status replica_saved(struct replica *r, struct raft_message *done,
         /* Whether it holds what was proposed here, nobody can say. */
         pending_finish_proposed(&r->pending, ST_TIMEOUT);
         r->applied_term = done->snapshot->term;
+        st = replica_load_membership(r, reterr);
+        if (st != ST_OK) {
+            raft_message_fini(done);
+            return st;
+        }
     }
     st = raft_memory_storage_append(r->log, done->entries.list,
                                     done->entries.count);
@@ -276,6 +294,7 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     r->submitted = false;
     pending_expire(&r->pending, clock->now_ns);
     replica_propose_queued(r);
+    replica_lead_orders(r);
     replica_watch_alarms(r);
     lease_begin(r);
     enum status st = carry_out_all(r, reterr);
@@ -288,6 +307,8 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
         return st;
     }
     note_leader(r);
+    replica_watch_move(r);
+    replica_publish(r);
     replica_compact_log(r);
     bool more;
     st = lease_turn(r, &more, reterr);
@@ -313,7 +334,10 @@ int64_t replica_next_deadline(const struct replica *r)
 
 struct store_flush *replica_flush_begin(struct replica *r, bool all)
 {
-    return all || store_wants_flush(r->store) || store_has_garbage(r->store)
+    const bool wanted = r->flush_wanted;
+    r->flush_wanted = false;
+    return all || wanted || store_wants_flush(r->store) ||
+                   store_has_garbage(r->store)
                ? store_flush_begin(r->store)
                : NULL;
 }
@@ -336,6 +360,7 @@ void replica_adopt_store(struct replica *r, struct store *store)
     r->store = store;
     store_give_watches(store, r->watches);
     r->watches = NULL;
+    r->members_changed = true;
 }
 
 void replica_report_snapshot(struct replica *r, uint64_t member, bool ok)
@@ -385,6 +410,23 @@ void replica_stop(struct replica *r)
     pending_finish_all(&r->pending, ST_STOPPED);
     while (pending_deliver(&r->pending)) {
     }
+}
+
+const struct membership *replica_membership(const struct replica *r)
+{
+    return r->membership;
+}
+
+bool replica_members_changed(struct replica *r)
+{
+    const bool changed = r->members_changed;
+    r->members_changed = false;
+    return changed;
+}
+
+bool replica_was_removed(const struct replica *r)
+{
+    return r->removed;
 }
 
 struct kv *replica_kv(struct replica *r)

@@ -26,20 +26,25 @@
 #define NODE_REPLICA_H
 
 #include "kv/admin.h"
+#include "node/membership.h"
 #include "raft/raft.h"
 #include "store/store.h"
 #include "wal/wal.h"
 
 struct replica;
 
-#define REPLICA_NAME_MAX 128 /* bytes of a member's name; the rest is cut */
-
 struct replica_options {
     uint64_t cluster_id, member_id;
-    /* The members of a new cluster; of an old one the store knows them. */
+    /* The members of a new cluster; of an old one the store knows them.  The
+     * voters alone, or (copied) all that is to be known of them; a member that
+     * joins has no configuration yet. */
     struct raft_conf_state first_conf;
-    /* Of first_conf.voters, in their order, for people to read; NULL: none. */
-    const char *const *names;
+    const struct membership *first;
+    /* What this member says of itself once it is in; NULL: nothing. */
+    const char *name, *client_urls;
+    const char *cluster_token; /* part of the ids of new members; NULL: none */
+    bool strict;               /* no change of members may cost the quorum */
+    size_t learners_max;       /* at once */
     uint32_t election_ticks, heartbeat_ticks;
     int64_t tick_ns; /* between two ticks */
     uint64_t seed;   /* different on every member and at every start */
@@ -59,6 +64,12 @@ struct replica_options {
     /* A frame about leases for another member; likewise. NULL: lost. */
     void (*send_lease)(void *arg, uint64_t to, struct buf *take);
     int64_t (*now_ns)(void *arg);
+    /* Takes a small frame for that member's replica_hear(): false: not now.
+     * For how long there has been a connection to it; < 0: there is none.
+     * Whether there can be others besides this member.  NULL: none of it. */
+    bool (*tell)(void *arg, uint64_t to, struct buf *take);
+    int64_t (*connected_ms)(void *arg, uint64_t member);
+    bool (*can_grow)(void *arg);
     void *host;
 };
 
@@ -75,6 +86,10 @@ void replica_recover_entry(void *r, const struct raft_entry *e);
 /* The log found belongs to before the state in the store: an installation was
  * interrupted. Forgets what was found; the log starts at (index, term). */
 void replica_recover_at(struct replica *r, uint64_t index, uint64_t term);
+/* The others are given up: this member alone goes on, with everything in its
+ * log, whose last entry is given. */
+enum status replica_force_alone(struct replica *r, uint64_t last_index,
+                                struct fault *reterr) MUST_USE;
 /* The log is damaged from entry `damaged` on: forgets what was found of it, and
  * what the store has.  The rest follows on what the store has, which is entry
  * *ret_index of term *ret_term. */
@@ -110,6 +125,8 @@ enum status replica_receive(struct replica *r, const struct raft_message *m,
 void replica_receive_lease(struct replica *r, uint64_t from,
                            struct bytes frame);
 /* Nothing can be sent to that member at present. */
+/* What another member's host was given by tell(). */
+void replica_hear(struct replica *r, uint64_t from, struct bytes frame);
 void replica_unreachable(struct replica *r, uint64_t member);
 
 /* True when there is more to do at once.  Anything but ST_OK means that the
@@ -164,6 +181,22 @@ size_t replica_calls(const struct replica *r);
 void replica_stop(struct replica *r);
 
 struct kv *replica_kv(struct replica *r);
+
+/* --- members --- */
+
+/* As of what is applied here; borrowed until the next turn. */
+const struct membership *replica_membership(const struct replica *r);
+/* True once after each change of it. */
+bool replica_members_changed(struct replica *r);
+/* This member was removed: it has to end. */
+bool replica_was_removed(const struct replica *r);
+/* The configuration as of entry `index`, from the store's durable one on;
+ * borrowed until the next turn. */
+bool replica_conf_at(const struct replica *r, uint64_t index,
+                     struct raft_conf_state *ret);
+/* Of kv/admin.h. */
+void replica_members(struct replica *r, struct admin_members *call);
+void replica_move_leader(struct replica *r, struct admin_move_leader *call);
 /* What every answer carries; what an operator asks (kv/admin.h). */
 void replica_header_of(const struct replica *r, struct kv_header *ret);
 void replica_alarm(struct replica *r, struct admin_alarm *call);

@@ -6,17 +6,24 @@
 #include "node/pending.h"
 #include "node/replica.h"
 
+#define REPLICA_ORDERS_MAX 64
+
+/* The first byte of a frame between two replicas. */
+enum replica_tell { REPLICA_TELL_ORDER = 1, REPLICA_TELL_REFUSED = 2 };
+
+struct member_urls {
+    struct bytes peer[ADMIN_URLS_MAX], client[ADMIN_URLS_MAX];
+};
+
 struct replica {
     struct kv kv; /* first: the vtable's self */
     struct replica_options options;
     struct store *store;
-    uint64_t voters[RAFT_MEMBERS_MAX]; /* options.first_conf points here */
-    char names[RAFT_MEMBERS_MAX][REPLICA_NAME_MAX]; /* of these voters */
-    struct kv_member members[RAFT_MEMBERS_MAX];     /* as told last */
-    struct raft_memory_storage *log;                /* recent entries, ... */
-    struct raft_storage storage;                    /* ... as raft sees them */
-    struct raft *raft;          /* NULL until replica_begin() */
-    struct replica_clock clock; /* of the present turn */
+    struct kv_member members[MEMBERSHIP_MAX]; /* as told last */
+    struct raft_memory_storage *log;          /* recent entries, ... */
+    struct raft_storage storage;              /* ... as raft sees them */
+    struct raft *raft;                        /* NULL until replica_begin() */
+    struct replica_clock clock;               /* of the present turn */
 
     struct pending_table pending;
     struct store_results *results;
@@ -58,6 +65,27 @@ struct replica {
     bool alarms_due; /* to be looked at in this turn */
     bool was_full;   /* a write was refused for the quota's sake */
     struct admin_alarm_member alarms[STORE_ALARMS_MAX]; /* as told last */
+
+    /* Members (replica_conf.c, replica_members.c). */
+    struct membership *membership; /* as of the applied index */
+    struct {
+        uint64_t index;
+        struct membership_conf conf;
+    } * confs; /* since the durable index, the oldest first */
+    size_t confs_count, confs_capacity;
+    bool members_changed, removed;
+    struct buf orders[REPLICA_ORDERS_MAX]; /* a leader's: commands */
+    size_t orders_count;
+    bool order_out; /* one is proposed, and this is whose: */
+    uint64_t order_ticket, order_member, order_term;
+    struct admin_members publish; /* under way when publish_out */
+    bool publish_out, publish_due;
+    struct admin_member told[MEMBERSHIP_MAX]; /* as told last, */
+    struct member_urls told_urls[MEMBERSHIP_MAX];
+    struct admin_move_leader *move; /* under way */
+    uint32_t move_ticks;            /* since it began */
+    bool flush_wanted; /* a state is to be sent and there is none */
+
     bool disk_full;
     bool submitted; /* a call, since the turn began */
     bool stopped;
@@ -95,6 +123,30 @@ void replica_note_full(struct replica *r);
 void replica_answer_alarms(struct replica *r, struct admin_alarm *call);
 void replica_alarm_applied(struct replica *r,
                            const struct store_outcome *outcome);
+
+/* replica_conf.c */
+void replica_membership_from_first(struct replica *r);
+/* From the store, whose state may be another one now. */
+enum status replica_load_membership(struct replica *r,
+                                    struct fault *reterr) MUST_USE;
+/* An entry that changes the configuration; one that changes the rest. */
+enum status replica_apply_conf(struct replica *r, const struct raft_entry *e,
+                               struct fault *reterr) MUST_USE;
+enum status replica_apply_members(struct replica *r, const struct raft_entry *e,
+                                  struct fault *reterr) MUST_USE;
+
+/* replica_members.c */
+void replica_answer_members(struct replica *r, struct admin_members *call);
+void replica_encode_members(struct replica *r, const struct pending *p);
+/* Whether it goes to the leader's judgement; then that way. */
+bool replica_is_order(const struct replica *r, const struct pending *p);
+void replica_order(struct replica *r, struct pending *p);
+void replica_lead_orders(struct replica *r);
+void replica_drop_orders(struct replica *r);
+void replica_publish(struct replica *r);
+
+/* replica_move.c */
+void replica_watch_move(struct replica *r);
 
 /* replica_write.c: takes queued writes to the log, and commands out of it. */
 void replica_propose_queued(struct replica *r);

@@ -108,30 +108,19 @@ static int64_t replica_watched(struct kv *kv, const struct kv_watch *watch)
     return store_watched(replica_of(kv)->store, watch);
 }
 
-static const char *name_of(const struct replica *r, uint64_t member)
-{
-    for (size_t i = 0; i < r->options.first_conf.voters_count; i++) {
-        if (r->voters[i] == member) {
-            return r->names[i];
-        }
-    }
-    return ""; /* joined later */
-}
-
 /* The members in force; returns how many. */
-static size_t list_members(struct replica *r, size_t peers_count)
+static size_t list_members(struct replica *r)
 {
-    size_t count = 0;
-    for (; count < peers_count && count < RAFT_MEMBERS_MAX; count++) {
-        struct raft_peer_status peer;
-        raft_peer(r->raft, count, &peer);
-        r->members[count] =
-            (struct kv_member){.id = peer.id,
-                               .name = name_of(r, peer.id),
-                               .is_self = peer.id == r->options.member_id,
-                               .is_learner = peer.is_learner};
+    const struct membership *m = r->membership;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct membership_member *of = &m->members[i];
+        r->members[i] =
+            (struct kv_member){.id = of->id,
+                               .name = of->name,
+                               .is_self = of->id == r->options.member_id,
+                               .is_learner = membership_is_learner(m, of->id)};
     }
-    return count;
+    return m->count;
 }
 
 static enum kv_role role_of(enum raft_role role)
@@ -162,7 +151,7 @@ static void replica_status(struct kv *kv, struct kv_status *ret)
         .role = role_of(s.soft.role),
         .applied = s.applied,
         .members = r->members,
-        .members_count = list_members(r, s.peers_count),
+        .members_count = list_members(r),
         .disk_full = r->disk_full,
         .no_space = store_has_alarm(r->store, 0, ADMIN_ALARM_NOSPACE),
         .corrupt = replica_may_serve(r) != ST_OK,

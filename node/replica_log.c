@@ -9,8 +9,7 @@
 /* How many applied entries are kept for slow followers. */
 uint64_t replica_entries_kept(const struct replica *r)
 {
-    const struct raft_conf_state *conf = &r->options.first_conf;
-    return conf->voters_count == 1 ? 0 : r->options.log_keep_entries;
+    return replica_is_alone(r) ? 0 : r->options.log_keep_entries;
 }
 
 static void drop_first(struct replica *r)
@@ -114,9 +113,9 @@ void replica_note_regained(struct replica *r)
 
 bool replica_is_alone(const struct replica *r)
 {
-    const struct raft_conf_state *conf = &r->options.first_conf;
-    return conf->voters_count == 1 && conf->learners_count == 0 &&
-           conf->voters[0] == r->options.member_id;
+    const struct membership *m = r->membership;
+    return m->count == 1 && m->conf.voters_count == 1 &&
+           m->conf.voters[0] == r->options.member_id;
 }
 
 /* The log must reach at least as far as the store, with the same entry there:
@@ -153,6 +152,8 @@ enum status replica_fill_log(struct replica *r,
                              const struct wal_recovery *recovery,
                              struct fault *reterr)
 {
+    const struct raft_conf_state conf =
+        membership_conf_view(&r->membership->conf);
     if (recovery->start_index > r->before_index) {
         r->before_index = recovery->start_index;
         r->before_term = recovery->start_term;
@@ -162,13 +163,13 @@ enum status replica_fill_log(struct replica *r,
         return st;
     }
     if (r->before_index > 0) {
-        struct raft_snapshot *at = raft_snapshot_new(
-            r->before_index, r->before_term, &r->options.first_conf, NULL);
+        struct raft_snapshot *at =
+            raft_snapshot_new(r->before_index, r->before_term, &conf, NULL);
         st = raft_memory_storage_apply_snapshot(r->log, at);
         raft_snapshot_drop(at);
         must(st == ST_OK); /* the storage was empty */
     } else {
-        raft_memory_storage_set_conf(r->log, &r->options.first_conf);
+        raft_memory_storage_set_conf(r->log, &conf);
     }
     struct raft_hard_state hard = recovery->hard_state;
     if (hard.commit < store_applied_index(r->store)) {
@@ -198,7 +199,7 @@ void replica_compact_log(struct replica *r)
             : replica_entries_kept(r);
     const uint64_t applied = store_applied_index(r->store);
     uint64_t until = applied > keep ? applied - keep : 0;
-    if (r->options.first_conf.voters_count > 1) {
+    if (!replica_is_alone(r)) {
         /* A follower that needs the state gets the durable one, and then the
          * entries behind it. */
         until = until < store_durable_index(r->store)
@@ -265,13 +266,14 @@ static uint64_t last_index(struct raft_storage *s)
  * begins, which may be later. */
 static enum status snapshot(struct raft_storage *s, struct raft_snapshot **ret)
 {
-    const struct replica *r = container_of(s, struct replica, storage);
+    struct replica *r = container_of(s, struct replica, storage);
     const uint64_t index = store_durable_index(r->store);
-    if (index == 0 || index + 1 < raft_memory_storage_first_index(r->log)) {
-        return ST_BUSY; /* a flush is needed first: asked again later */
-    }
     struct raft_conf_state conf;
-    raft_conf(r->raft, &conf);
+    if (index == 0 || index + 1 < raft_memory_storage_first_index(r->log) ||
+        !replica_conf_at(r, index, &conf)) {
+        r->flush_wanted = true; /* a flush is needed first: asked again */
+        return ST_BUSY;
+    }
     *ret = raft_snapshot_new(index, store_durable_term(r->store), &conf, NULL);
     return ST_OK;
 }

@@ -14,6 +14,9 @@ static bool is_serializable(const struct pending *p)
     if (p->kind == PENDING_ALARM || p->kind == PENDING_LEASE) {
         return false;
     }
+    if (p->kind == PENDING_MEMBERS) {
+        return !container_of(p->call, struct admin_members, call)->linearizable;
+    }
     if (p->kind == PENDING_RANGE) {
         return container_of(p->call, struct kv_range, call)->spec.serializable;
     }
@@ -44,6 +47,10 @@ static void run(struct replica *r, struct pending *p, bool presumed)
     if (p->kind == PENDING_ALARM) {
         replica_answer_alarms(r,
                               container_of(p->call, struct admin_alarm, call));
+        st = ST_OK;
+    } else if (p->kind == PENDING_MEMBERS) {
+        replica_answer_members(
+            r, container_of(p->call, struct admin_members, call));
         st = ST_OK;
     } else if ((st = replica_may_serve(r)) != ST_OK) {
         /* nothing of this state is to be believed */

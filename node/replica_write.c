@@ -53,6 +53,10 @@ static enum status encode(struct replica *r, struct pending *p)
     if (p->kind == PENDING_LEASE) {
         return lease_encode(r, &stamp, p);
     }
+    if (p->kind == PENDING_MEMBERS) {
+        replica_encode_members(r, p);
+        return ST_OK;
+    }
     must(p->kind == PENDING_TXN);
     const struct kv_txn *txn = container_of(p->call, struct kv_txn, call);
     const enum status st = check_space(r, &txn->spec);
@@ -108,6 +112,10 @@ void replica_propose_queued(struct replica *r)
            (!store_is_full(r->store) || r->disk_full)) {
         struct list *link = r->pending.queued_writes.next;
         struct pending *p = container_of(link, struct pending, link);
+        if (replica_is_order(r, p)) {
+            replica_order(r, p);
+            continue;
+        }
         enum status st = encode(r, p);
         if (st == ST_OK && reserves &&
             !r->options.reserve(r->options.host, r->command.size)) {
@@ -204,22 +212,33 @@ bool replica_answer_swept(struct replica *r)
     return any;
 }
 
+/* Members first: the store is told that there was an entry, and what the record
+ * says now is of its index. */
+static enum status apply(struct replica *r, const struct raft_entry *e,
+                         struct store_outcome *ret, struct fault *reterr)
+{
+    struct bytes command = payload_bytes(e->payload);
+    enum status st = ST_OK;
+    if (e->type != RAFT_ENTRY_NORMAL) {
+        st = replica_apply_conf(r, e, reterr);
+        command = BYTES_NONE;
+    } else if (membership_is_command(command)) {
+        st = replica_apply_members(r, e, reterr);
+        command = BYTES_NONE;
+    }
+    return st == ST_OK
+               ? store_apply(r->store, e->index, e->term, command, ret, reterr)
+               : st;
+}
+
 enum status replica_apply_message(struct replica *r, struct raft_message *m,
                                   struct fault *reterr)
 {
     for (size_t i = 0; i < m->entries.count; i++) {
         const struct raft_entry *e = &m->entries.list[i];
         must(e->index == store_applied_index(r->store) + 1); /* N1 */
-        if (e->type != RAFT_ENTRY_NORMAL) {
-            return fault_set(reterr, ST_UNSUPPORTED,
-                             "entry %llu changes the membership, which this "
-                             "version cannot do",
-                             (unsigned long long)e->index);
-        }
-        struct store_outcome outcome;
-        const enum status st =
-            store_apply(r->store, e->index, e->term, payload_bytes(e->payload),
-                        &outcome, reterr);
+        struct store_outcome outcome = {.stamp = {.ticket = 0}};
+        const enum status st = apply(r, e, &outcome, reterr);
         if (st != ST_OK) {
             return st;
         }
@@ -227,7 +246,9 @@ enum status replica_apply_message(struct replica *r, struct raft_message *m,
         if (outcome.alarm.type != ADMIN_ALARM_NONE) {
             replica_alarm_applied(r, &outcome);
         }
-        if (e->payload != NULL && e->payload->size > 0) {
+        if (e->type == RAFT_ENTRY_NORMAL && e->payload != NULL &&
+            e->payload->size > 0 &&
+            !membership_is_command(payload_bytes(e->payload))) {
             answer(r, &outcome);
         }
         propose_lost_again(r, e->term);

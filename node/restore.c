@@ -16,6 +16,7 @@
 #include "base/must.h"
 #include "node/data_dir.h"
 #include "node/identity.h"
+#include "node/join.h"
 #include "node/snapshot_file.h"
 #include "wal/wal.h"
 
@@ -217,6 +218,33 @@ static void no_entry(void *arg, const struct raft_entry *e)
     must_fail(__FILE__, __LINE__, "a new log has no entries");
 }
 
+/* The state's own members were another cluster's. */
+static enum status set_members(struct restore *r, struct fault *reterr)
+{
+    struct store_options so;
+    struct store *store;
+    struct buf record = {0};
+    struct membership *members =
+        join_first_members(&r->identity, r->options->initial_cluster);
+    const struct store_identity identity = {.cluster_id =
+                                                r->identity.cluster_id,
+                                            .member_id = r->identity.member_id};
+    store_options_default(&so);
+    membership_write(members, &record);
+    free(members);
+    enum status st = store_open(r->dir.store, &so, &store, reterr);
+    if (st == ST_OK) {
+        st = store_set_record(store, MEMBERSHIP_RECORD, buf_bytes(&record),
+                              reterr);
+        if (st == ST_OK) { /* durable with this */
+            st = store_set_identity(store, &identity, reterr);
+        }
+        store_close(store);
+    }
+    buf_fini(&record);
+    return st;
+}
+
 /* A log that begins behind the state. */
 static enum status make_log(struct restore *r, uint64_t index, uint64_t term,
                             struct fault *reterr)
@@ -259,6 +287,9 @@ static enum status build(struct restore *r, struct restore_result *ret,
     }
     if (st == ST_OK) {
         st = import_state(r, ret, reterr);
+    }
+    if (st == ST_OK) {
+        st = set_members(r, reterr);
     }
     if (st == ST_OK) {
         st = make_log(r, ret->head.index, ret->head.term, reterr);

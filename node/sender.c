@@ -126,8 +126,14 @@ static void go_on(struct sender *s)
 static bool send_begin(struct sender *s, struct raft_message *m,
                        const struct store_transfer_info *info)
 {
+    struct raft_conf_state conf;
+    if (!s->options.conf_at(s->options.arg, info->index, &conf)) {
+        log_error("who were members at entry %llu is not known any more",
+                  (unsigned long long)info->index);
+        return false;
+    }
     struct raft_snapshot *at =
-        raft_snapshot_new(info->index, info->term, &m->snapshot->conf, NULL);
+        raft_snapshot_new(info->index, info->term, &conf, NULL);
     raft_snapshot_drop(m->snapshot);
     m->snapshot = at;
     struct buf frame = {0};

@@ -26,7 +26,8 @@ enum transfer_frame {
     TRANSFER_DATA = 2,
     TRANSFER_END = 3,
     TRANSFER_TAKEN = 4,
-    TRANSFER_FAILED = 5
+    TRANSFER_FAILED = 5,
+    TRANSFER_TOLD = 16 /* none of it: one replica to another (replica_hear) */
 };
 
 /* --- sending --- */
@@ -38,6 +39,8 @@ struct sender_options {
     struct peers *peers; /* outlives it */
     /* What became of the transfer that sender_begin() began. */
     void (*over)(void *arg, uint64_t member, bool ok);
+    /* The configuration as of an entry; borrowed until the next turn. */
+    bool (*conf_at)(void *arg, uint64_t index, struct raft_conf_state *ret);
     void *arg;
 };
 enum status sender_new(const struct sender_options *options,

@@ -74,7 +74,7 @@ TEST(frame, is_no_longer_than_its_type_may_be)
         {PEER_FRAME_PING, PEER_CONTROL_SIZE_MAX, 64 << 20, true},
         {PEER_FRAME_PING, PEER_CONTROL_SIZE_MAX + 1, 64 << 20, false},
         {(enum peer_frame_type)0, 1, 100, false},
-        {(enum peer_frame_type)7, 1, 100, false},
+        {(enum peer_frame_type)9, 1, 100, false},
     };
     for (size_t i = 0; i < count_of(cases); i++) {
         uint8_t header[PEER_HEADER_SIZE];

@@ -7,6 +7,16 @@
 #include "base/must.h"
 
 static const uint64_t members[] = {7, 8, 9};
+static const struct membership first = {
+    .conf = {.voters = {7}, .voters_count = 1},
+    .members = {{.id = 7, .name = "seven", .peer_urls = "http://seven:1"}},
+    .count = 1};
+static const struct membership first_three = {
+    .conf = {.voters = {7, 8, 9}, .voters_count = 3},
+    .members = {{.id = 7, .name = "seven", .peer_urls = "http://seven:1"},
+                {.id = 8, .name = "eight", .peer_urls = "http://eight:1"},
+                {.id = 9, .name = "nine", .peer_urls = "http://nine:1"}},
+    .count = 3};
 
 static bool reserve(void *arg, uint64_t bytes)
 {
@@ -123,8 +133,7 @@ enum status rig_try_start(struct rig *r, struct fault *reterr)
     const struct replica_options ro = {
         .cluster_id = 99,
         .member_id = members[0],
-        .first_conf = {.voters = members, .voters_count = r->of_three ? 3 : 1},
-        .names = (const char *const[]){"seven", "eight", "nine"},
+        .first = r->of_three ? &first_three : &first,
         .election_ticks = 10,
         .heartbeat_ticks = 1,
         .tick_ns = 100 * INT64_C(1000000),
