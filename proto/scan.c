@@ -176,7 +176,7 @@ scan_field(struct scan *s, struct level *l,
            struct bytes *ret_content)
 {
     struct wire_field f;
-    if (!wire_next(&l->in, &f)) {
+    if (!wire_next(&l->in, &f) || f.type == WIRE_GROUP) {
         return invalid(s, l, "a field that is not well formed");
     }
     l->fields++;

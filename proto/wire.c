@@ -4,6 +4,7 @@
 
 #define VARINT_SIZE_MAX 10
 #define TAG_SIZE_MAX    5 /* of tags and lengths: 32 bits */
+#define GROUP_END       4 /* the wire type */
 
 /* Unlike base/codec.h's, need not be minimal: some encoders reserve room for a
  * length before they know it. */
@@ -37,8 +38,14 @@ static bool skip(struct bytes *left, size_t size)
     return true;
 }
 
-static bool take_content(struct bytes *left, unsigned type,
-                         struct wire_field *ret)
+static bool take_tag(struct bytes *left, uint64_t *ret)
+{
+    return take_varint(left, TAG_SIZE_MAX, ret) && *ret >> 3 != 0 &&
+           *ret <= UINT32_MAX;
+}
+
+static bool take_plain(struct bytes *left, unsigned type,
+                       struct wire_field *ret)
 {
     uint64_t size;
     switch (type) {
@@ -55,8 +62,31 @@ static bool take_content(struct bytes *left, unsigned type,
         ret->bytes = (struct bytes){left->data, (size_t)size};
         return skip(left, (size_t)size);
     default:
-        return false; /* groups, and two types that are none */
+        return false; /* the end of a group, and two types that are none */
     }
+}
+
+/* Up to the end of the group whose tag has been read, as etcd's decoder: only
+ * that they are as many is looked at. */
+static bool skip_group(struct bytes *left)
+{
+    struct wire_field ignored;
+    size_t depth = 1;
+    while (depth > 0) {
+        uint64_t tag;
+        if (!take_tag(left, &tag)) {
+            return false;
+        }
+        const unsigned type = (unsigned)(tag & 7);
+        if (type == WIRE_GROUP) {
+            depth++;
+        } else if (type == GROUP_END) {
+            depth--;
+        } else if (!take_plain(left, type, &ignored)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool wire_next(struct wire_reader *r, struct wire_field *ret)
@@ -67,15 +97,16 @@ bool wire_next(struct wire_reader *r, struct wire_field *ret)
         return false;
     }
     r->failed = true;
-    if (!take_varint(&left, TAG_SIZE_MAX, &tag) || tag >> 3 == 0 ||
-        tag > UINT32_MAX) {
+    if (!take_tag(&left, &tag)) {
         return false;
     }
     ret->number = (uint32_t)(tag >> 3);
     ret->type = (enum wire_type)(tag & 7);
     ret->bytes = BYTES_NONE;
     ret->value = 0;
-    if (!take_content(&left, (unsigned)(tag & 7), ret)) {
+    const unsigned type = (unsigned)(tag & 7);
+    if (type == WIRE_GROUP ? !skip_group(&left)
+                           : !take_plain(&left, type, ret)) {
         return false;
     }
     ret->size = r->left.size - left.size;

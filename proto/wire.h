@@ -22,6 +22,7 @@ enum wire_type {
     WIRE_VARINT = 0,
     WIRE_64BIT = 1,
     WIRE_BYTES = 2,
+    WIRE_GROUP = 3, /* deprecated: passed over as a whole */
     WIRE_32BIT = 5
 };
 
@@ -46,7 +47,7 @@ static inline struct wire_reader wire_reader_of(struct bytes message)
 }
 
 /* The next field; false at the end, and (with r->failed) where there is none
- * that is well formed.  Groups are not. */
+ * that is well formed. */
 bool wire_next(struct wire_reader *r, struct wire_field *ret);
 
 /* --- writing what was measured --- */
