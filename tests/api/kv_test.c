@@ -1,0 +1,365 @@
+/* The KV service: what is refused before the keystore hears of it, in etcd's
+ * order (etcd-surface 1.3, 1.4), and what becomes of a call. */
+
+#include "base/must.h"
+#include "proto/rpc.pb-c.h"
+#include "tests/api/rig.h"
+
+static ProtobufCBinaryData text(const char *t)
+{
+    return (ProtobufCBinaryData){strlen(t), (uint8_t *)(uintptr_t)t};
+}
+
+static void expect_refused(const char *path, const void *message, int code,
+                           const char *why)
+{
+    struct grpc_call c = {0};
+    call_ask(&c, path, message);
+    EXPECT(c.finished);
+    EXPECT_INT(c.code, code);
+    EXPECT_TEXT(c.text, why);
+    EXPECT_INT(c.messages_count, 0);
+    call_fini(&c);
+}
+
+TEST(kv, bad_requests_get_etcds_codes_and_texts)
+{
+    struct rig r;
+    rig_begin(&r);
+    Etcdserverpb__RangeRequest range = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    expect_refused("/etcdserverpb.KV/Range", &range, 3,
+                   "etcdserver: key is not provided");
+    range.key = text("a");
+    range.sort_order = (Etcdserverpb__RangeRequest__SortOrder)3;
+    expect_refused("/etcdserverpb.KV/Range", &range, 3,
+                   "etcdserver: invalid sort option");
+    range.sort_order = 0;
+    range.sort_target = (Etcdserverpb__RangeRequest__SortTarget)5;
+    expect_refused("/etcdserverpb.KV/Range", &range, 3,
+                   "etcdserver: invalid sort option");
+
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    expect_refused("/etcdserverpb.KV/Put", &put, 3,
+                   "etcdserver: key is not provided");
+    put.key = text("a");
+    put.value = text("v");
+    put.lease = 5;
+    put.ignore_value = put.ignore_lease = true;
+    expect_refused("/etcdserverpb.KV/Put", &put, 3,
+                   "etcdserver: value is provided");
+    put.value = text("");
+    expect_refused("/etcdserverpb.KV/Put", &put, 3,
+                   "etcdserver: lease is provided");
+
+    Etcdserverpb__DeleteRangeRequest del =
+        ETCDSERVERPB__DELETE_RANGE_REQUEST__INIT;
+    expect_refused("/etcdserverpb.KV/DeleteRange", &del, 3,
+                   "etcdserver: key is not provided");
+    EXPECT(rig_take(&r) == NULL); /* the keystore heard of none of it */
+    rig_end(&r);
+}
+
+/* The first thing that is wrong is the one that is told. */
+TEST(kv, transactions_are_checked_in_etcds_order)
+{
+    struct rig r;
+    rig_begin(&r);
+    Etcdserverpb__RequestOp empty = ETCDSERVERPB__REQUEST_OP__INIT;
+    Etcdserverpb__Compare no_key = ETCDSERVERPB__COMPARE__INIT;
+    Etcdserverpb__RequestOp *many[129];
+    for (size_t i = 0; i < 129; i++) {
+        many[i] = &empty;
+    }
+    Etcdserverpb__Compare *compares[] = {&no_key};
+    Etcdserverpb__TxnRequest t = ETCDSERVERPB__TXN_REQUEST__INIT;
+    t.success = t.failure = many;
+    t.compare = compares;
+    t.n_compare = 1;
+    t.n_failure = 129;
+    expect_refused("/etcdserverpb.KV/Txn", &t, 3,
+                   "etcdserver: too many operations in txn request");
+    t.n_failure = 128;
+    expect_refused("/etcdserverpb.KV/Txn", &t, 3,
+                   "etcdserver: key is not provided");
+    t.n_compare = 0;
+    expect_refused("/etcdserverpb.KV/Txn", &t, 3, "etcdserver: key not found");
+    /* One inside has what the outer leaves of the budget. */
+    Etcdserverpb__TxnRequest inner = ETCDSERVERPB__TXN_REQUEST__INIT;
+    inner.success = many;
+    inner.n_success = 128;
+    Etcdserverpb__RequestOp nested = ETCDSERVERPB__REQUEST_OP__INIT;
+    nested.request_case = ETCDSERVERPB__REQUEST_OP__REQUEST_REQUEST_TXN;
+    nested.request_txn = &inner;
+    Etcdserverpb__RequestOp *one[] = {&nested};
+    t = (Etcdserverpb__TxnRequest)ETCDSERVERPB__TXN_REQUEST__INIT;
+    t.success = one;
+    t.n_success = 1;
+    expect_refused("/etcdserverpb.KV/Txn", &t, 3,
+                   "etcdserver: too many operations in txn request");
+    inner.n_success = 127;
+    expect_refused("/etcdserverpb.KV/Txn", &t, 3, "etcdserver: key not found");
+    rig_end(&r);
+}
+
+TEST(kv, what_is_no_message_is_refused)
+{
+    struct rig r;
+    struct grpc_call c = {0};
+    rig_begin(&r);
+    call_begin(&c, "/etcdserverpb.KV/Range");
+    call_bytes(&c, bytes_of("\x0a\xff"));
+    EXPECT(c.finished);
+    EXPECT_INT(c.code, 13);
+    call_fini(&c);
+    call_begin(&c, "/etcdserverpb.Lease/LeaseGrant");
+    call_bytes(&c, bytes_of("\x0a\xff"));
+    EXPECT(c.finished);
+    EXPECT_INT(c.code, 13);
+    call_fini(&c);
+    rig_end(&r);
+}
+
+/* The message is the network's only until the handler returns; what the store
+ * is given must outlive it (ASan sees when it does not). */
+TEST(kv, a_put_is_answered_by_the_store)
+{
+    struct rig r;
+    struct grpc_call c = {0};
+    rig_begin(&r);
+    char large[1000];
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = 0;
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    put.key = text("a");
+    put.value = text(large);
+    put.lease = 9;
+    put.prev_kv = true;
+    call_ask(&c, "/etcdserverpb.KV/Put", &put);
+    struct kv_call *call = rig_take(&r);
+    struct kv_txn *txn = container_of(call, struct kv_txn, call);
+    EXPECT_INT(txn->spec.success_count, 1);
+    const struct kv_put *p = &txn->spec.success[0].put;
+    EXPECT_BYTES(p->key, bytes_of("a"));
+    EXPECT_BYTES(p->value, bytes_of(large));
+    EXPECT(p->lease == 9 && p->prev_kv);
+    const struct kv_item old = {.key = bytes_of("a"), .mod_revision = 4};
+    const struct kv_op_result result = {.type = KV_OP_PUT,
+                                        .put = {.prev = &old}};
+    txn->result = (struct kv_txn_result){true, &result, 1};
+    r.status.header.revision = 11;
+    rig_done(&r, call, ST_OK);
+    EXPECT(c.finished);
+    EXPECT_INT(c.code, 0);
+    Etcdserverpb__PutResponse *a =
+        call_next(&c, &etcdserverpb__put_response__descriptor);
+    EXPECT_INT(a->header->revision, 11);
+    EXPECT_INT(a->prev_kv->mod_revision, 4);
+    rig_free(a);
+    call_fini(&c);
+    rig_end(&r);
+}
+
+TEST(kv, failures_of_the_store_reach_the_client)
+{
+    static const struct {
+        enum status st;
+        int code;
+        const char *text;
+    } cases[] = {
+        {ST_NO_LEADER, 14, "etcdserver: no leader"},
+        {ST_TIMEOUT, 14, "etcdserver: request timed out"},
+        {ST_NO_SPACE, 8, "etcdserver: mvcc: database space exceeded"},
+        {ST_TOO_LARGE, 3, "etcdserver: request is too large"},
+        {ST_LEASE_NOT_FOUND, 5, "etcdserver: requested lease not found"},
+        {ST_STOPPED, 14, "etcdserver: server stopped"},
+    };
+    struct rig r;
+    rig_begin(&r);
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    put.key = text("a");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct grpc_call c = {0};
+        call_ask(&c, "/etcdserverpb.KV/Put", &put);
+        rig_done(&r, rig_take(&r), cases[i].st);
+        EXPECT_INT(c.code, cases[i].code);
+        EXPECT_TEXT(c.text, cases[i].text);
+        call_fini(&c);
+    }
+    rig_end(&r);
+}
+
+/* Answering a call that is gone would be a use after free; forgetting it would
+ * be a leak: the store is told, and its answer frees what is left. */
+TEST(kv, a_client_that_goes_away_is_not_answered)
+{
+    struct rig r;
+    struct grpc_call c = {0};
+    rig_begin(&r);
+    Etcdserverpb__RangeRequest range = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    range.key = text("a");
+    call_ask(&c, "/etcdserverpb.KV/Range", &range);
+    EXPECT_INT(api_calls(r.api), 1);
+    call_reset(&c);
+    EXPECT_INT(r.cancelled, 1);
+    rig_done(&r, rig_take(&r), ST_CANCELED);
+    EXPECT_INT(api_calls(r.api), 0);
+    EXPECT_INT(c.messages_count, 0);
+    call_fini(&c);
+    rig_end(&r);
+}
+
+/* etcd-surface 1.8: a learner answers serializable ranges and little else. */
+TEST(kv, a_learner_answers_what_a_learner_answers)
+{
+    struct rig r;
+    rig_begin(&r);
+    r.members[0].is_learner = true;
+    Etcdserverpb__RangeRequest range = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    range.key = text("a");
+    expect_refused("/etcdserverpb.KV/Range", &range, 9,
+                   "etcdserver: rpc not supported for learner");
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    expect_refused("/etcdserverpb.KV/Put", &put, 9,
+                   "etcdserver: rpc not supported for learner");
+    struct grpc_call c = {0};
+    call_begin(&c, "/etcdserverpb.Watch/Watch");
+    EXPECT(c.finished);
+    EXPECT_INT(c.code, 9);
+    call_fini(&c);
+    range.serializable = true;
+    call_ask(&c, "/etcdserverpb.KV/Range", &range);
+    rig_done(&r, rig_take(&r), ST_OK);
+    EXPECT_INT(c.code, 0);
+    call_fini(&c);
+    rig_end(&r);
+}
+
+TEST(kv, who_asks_for_a_leader_is_told_when_there_is_none)
+{
+    struct rig r;
+    rig_begin(&r);
+    r.status.leader = 0;
+    struct grpc_call c = {.has_leader = true};
+    call_begin(&c, "/etcdserverpb.KV/Range");
+    EXPECT(c.finished);
+    EXPECT_INT(c.code, 14);
+    EXPECT_TEXT(c.text, "etcdserver: no leader");
+    call_fini(&c);
+    rig_end(&r);
+}
+
+/* A read transaction may be served locally only when all of it asks for that;
+ * one stale range would make its client's decision wrong. */
+TEST(kv, one_linearizable_range_makes_all_of_a_transaction_so)
+{
+    struct rig r;
+    rig_begin(&r);
+    for (int serializable = 0; serializable <= 1; serializable++) {
+        Etcdserverpb__RangeRequest a = ETCDSERVERPB__RANGE_REQUEST__INIT;
+        Etcdserverpb__RangeRequest b = a;
+        a.key = b.key = text("a");
+        a.serializable = true;
+        b.serializable = serializable == 1;
+        Etcdserverpb__RequestOp ops[2] = {ETCDSERVERPB__REQUEST_OP__INIT,
+                                          ETCDSERVERPB__REQUEST_OP__INIT};
+        ops[0].request_case = ops[1].request_case = 1;
+        ops[0].request_range = &a;
+        ops[1].request_range = &b;
+        Etcdserverpb__RequestOp *success[] = {&ops[0]};
+        Etcdserverpb__RequestOp *failure[] = {&ops[1]};
+        Etcdserverpb__TxnRequest t = ETCDSERVERPB__TXN_REQUEST__INIT;
+        t.n_success = t.n_failure = 1;
+        t.success = success;
+        t.failure = failure;
+        struct grpc_call c = {0};
+        call_ask(&c, "/etcdserverpb.KV/Txn", &t);
+        struct kv_call *call = rig_take(&r);
+        const struct kv_txn *txn = container_of(call, struct kv_txn, call);
+        EXPECT_INT(txn->spec.success[0].range.serializable, serializable);
+        rig_done(&r, call, ST_CANCELED);
+        call_fini(&c);
+    }
+    rig_end(&r);
+}
+
+/* --- RangeStream --- */
+
+/* Answers a page of keys k0, k1, ... of `total` from the asked one on. */
+static void answer_page(struct rig *r, int total, int *ret_asked)
+{
+    struct kv_call *call = rig_take(r);
+    EXPECT(call != NULL);
+    struct kv_range *q = container_of(call, struct kv_range, call);
+    static char keys[64][8];
+    static struct kv_item items[64];
+    size_t count = 0;
+    int first = 0;
+    for (int i = 0; i < total; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "k%02d", i);
+        const struct bytes key = bytes_of(keys[i]);
+        if (bytes_compare(key, q->spec.keys.key) < 0) {
+            first = i + 1;
+        } else if (count < (size_t)q->spec.limit) {
+            items[count++] = (struct kv_item){.key = key, .mod_revision = 2};
+        }
+    }
+    *ret_asked = (int)q->spec.limit;
+    EXPECT_INT(q->spec.revision, first == 0 ? 0 : 10);
+    q->result = (struct kv_range_result){
+        .items = items,
+        .items_count = count,
+        .more = first + (int)count < total,
+        .count = q->spec.count_bounded ? (int64_t)count : total - first};
+    rig_done(r, call, ST_OK);
+}
+
+/* Pieces of one revision, whatever is written meanwhile; the last one carries
+ * what Range's answer would; nothing is read ahead of a client that does not
+ * take it. */
+TEST(kv, a_range_stream_is_a_range_in_pieces)
+{
+    for (int limit = 0; limit <= 25; limit += 25) {
+        struct rig r;
+        struct grpc_call c = {0};
+        rig_begin(&r);
+        Etcdserverpb__RangeRequest q = ETCDSERVERPB__RANGE_REQUEST__INIT;
+        q.key = text("k");
+        q.range_end = text("l");
+        q.limit = limit;
+        call_begin(&c, "/etcdserverpb.KV/RangeStream");
+        c.choked = true;
+        call_message(&c, &q);
+        int asked;
+        answer_page(&r, 40, &asked);
+        EXPECT_INT(asked, 10);
+        EXPECT(rig_take(&r) == NULL); /* it waits for room */
+        r.status.header.revision = 99;
+        call_unchoke(&c);
+        answer_page(&r, 40, &asked);
+        EXPECT_INT(asked, limit > 0 ? 15 : 20);
+        if (limit == 0) {
+            answer_page(&r, 40, &asked);
+        }
+        EXPECT(c.finished);
+        EXPECT_INT(c.code, 0);
+        size_t kvs = 0;
+        Etcdserverpb__RangeStreamResponse *m;
+        while ((m = call_next(
+                    &c, &etcdserverpb__range_stream_response__descriptor)) !=
+               NULL) {
+            const Etcdserverpb__RangeResponse *p = m->range_response;
+            kvs += p->n_kvs;
+            const bool last = c.messages_read == c.messages_count;
+            EXPECT_INT(p->header != NULL, last);
+            EXPECT_INT(p->count, last ? 40 : 0);
+            EXPECT_INT(p->more, last && limit > 0);
+            if (last) {
+                EXPECT_INT(p->header->revision, 10);
+            }
+            rig_free(m);
+        }
+        EXPECT_INT(kvs, limit > 0 ? 25 : 40);
+        call_fini(&c);
+        rig_end(&r);
+    }
+}
