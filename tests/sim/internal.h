@@ -14,6 +14,7 @@
 #define MEMBERS_MAX   5
 #define CLIENTS_MAX   16
 #define PROCESSES_MAX 4
+#define LESSEES_MAX   8
 #define WATCHERS_MAX  6
 #define TICK_NS       INT64_C(100000000)
 #define MS            INT64_C(1000000)
@@ -98,6 +99,22 @@ struct watcher {
     struct changes seen;
 };
 
+/* Holds one lease at a time. */
+struct lessee {
+    struct sim *sim;
+    uint32_t number;
+    struct prng prng; /* its own: runs without lessees stay what they are */
+    struct event next;
+    struct kv_lease call;
+    bool busy;
+    bool silent;            /* renews no more */
+    int64_t id;             /* 0: none */
+    int64_t asked_id;       /* what the call under way is about */
+    int64_t asked_ns;       /* when it began */
+    int64_t promised_ns;    /* until then it must be there */
+    bool seen[MEMBERS_MAX]; /* in that member's state */
+};
+
 struct profile {
     uint64_t calm_ns;  /* at most, between two troubles */
     bool slow_disk;    /* saves take up to a second */
@@ -127,6 +144,7 @@ struct sim {
     struct client clients[CLIENTS_MAX];
     struct process processes[PROCESSES_MAX];
     struct watcher watchers[WATCHERS_MAX];
+    struct lessee lessees[LESSEES_MAX];
     struct history history;
     int64_t compact_asked; /* the highest revision */
     struct event fault;
@@ -171,8 +189,21 @@ enum status member_mend(struct member *m, struct wal_recovery *recovery,
                         struct fault *reterr) MUST_USE;
 void member_note_regained(struct member *m);
 
+/* A frame about leases. */
+void member_receive_lease(struct member *m, uint64_t from, struct bytes frame);
+
+/* lessee.c */
+void lessee_init(struct sim *s, uint32_t number);
+/* What the member's state says of their leases. */
+void lessees_check(struct member *m);
+/* Its state is another: what was seen there counts no more. */
+void lessees_forget(struct member *m);
+void lessees_check_end(struct sim *s);
+
 /* network.c */
 void network_free(struct event *e); /* one that never arrived */
+void network_send_lease(struct sim *s, uint64_t from, uint64_t to,
+                        struct buf *take);
 void network_send(struct sim *s, uint64_t from, struct raft_message *take);
 void network_heal(struct sim *s);
 void network_partition(struct sim *s);

@@ -39,6 +39,20 @@ static void send(void *arg, struct raft_message *take)
     network_send(m->sim, m->id, take);
 }
 
+static void send_lease(void *arg, uint64_t to, struct buf *take)
+{
+    struct member *m = arg;
+    network_send_lease(m->sim, m->id, to, take);
+}
+
+void member_receive_lease(struct member *m, uint64_t from, struct bytes frame)
+{
+    if (m->up && !m->paused) {
+        replica_receive_lease(m->replica, from, frame);
+        member_turn(m);
+    }
+}
+
 struct change change_of(const struct kv_event *e, bool is_last)
 {
     return (struct change){
@@ -120,6 +134,7 @@ static enum status open_member(struct member *m, struct fault *reterr)
                        .voters_count = m->sim->options.members},
         .election_ticks = 10,
         .heartbeat_ticks = 1,
+        .tick_ns = TICK_NS,
         .seed = hash_u64(m->sim->options.seed ^ m->id ^ (++m->life << 32)),
         .calls_max = 1024,
         .timeout_ms = 5000,
@@ -130,6 +145,7 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .reserve = reserve,
         .unreserve = unreserve,
         .send = send,
+        .send_lease = send_lease,
         .now_ns = now_ns,
         .host = m,
     };
@@ -159,6 +175,7 @@ void member_start(struct member *m)
         return;
     }
     m->up = true;
+    lessees_forget(m);
     m->watch = (struct kv_watch){
         .keys = {{(const uint8_t *)"", 1}, {(const uint8_t *)"", 1}},
         .start_revision = m->seen.count > 0
@@ -255,6 +272,7 @@ static enum status install(struct member *m, const struct raft_message *x,
     }
     must(st == ST_OK);
     replica_adopt_store(m->replica, m->store);
+    lessees_forget(m);
     m->sim->report->snapshots++;
     sim_note(m->sim, "%u installs %llu", (unsigned)m->id,
              (unsigned long long)x->snapshot->index);
@@ -433,6 +451,7 @@ void member_turn(struct member *m)
         more |= m->mount != NULL && mount_turn(m->mount, clock.now_ns);
     }
     safety_check(m);
+    lessees_check(m);
     member_note_regained(m);
     begin_save(m);
     begin_flush(m);

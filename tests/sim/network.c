@@ -9,7 +9,8 @@ struct flight {
     struct event event;
     uint64_t sender; /* not always message.from: some are passed on */
     struct raft_message message;
-    struct buf state; /* of a snapshot */
+    struct buf state;  /* of a snapshot */
+    uint64_t lease_to; /* a frame about leases, in `state`; 0: a message */
 };
 
 static struct member *member_of(struct sim *s, uint64_t id)
@@ -31,9 +32,26 @@ static void report(struct member *from, uint64_t to, bool ok)
     }
 }
 
+static void arrive_lease(struct sim *s, struct flight *f)
+{
+    struct member *to = member_of(s, f->lease_to);
+    const struct member *from = member_of(s, f->sender);
+    if (s->cut[from - s->members][to - s->members]) {
+        s->report->drops++;
+    } else {
+        member_receive_lease(to, f->sender, buf_bytes(&f->state));
+    }
+    buf_fini(&f->state);
+    free(f);
+}
+
 static void arrive(struct sim *s, struct event *e)
 {
     struct flight *f = container_of(e, struct flight, event);
+    if (f->lease_to != 0) {
+        arrive_lease(s, f);
+        return;
+    }
     struct member *to = member_of(s, f->message.to);
     struct member *from = member_of(s, f->sender);
     must(to != NULL && from != NULL);
@@ -115,6 +133,30 @@ void network_send(struct sim *s, uint64_t from, struct raft_message *take)
         fly(s, from, &twice);
     }
     fly(s, from, take);
+}
+
+static void fly_lease(struct sim *s, uint64_t from, uint64_t to,
+                      struct bytes frame)
+{
+    struct flight *f = xcalloc(1, sizeof *f);
+    f->sender = from;
+    f->lease_to = to;
+    buf_append(&f->state, frame);
+    sim_at(s, &f->event, arrival(s, member_of(s, from), member_of(s, to)),
+           arrive);
+}
+
+/* Asked again when it is lost; twice or late does no harm. */
+void network_send_lease(struct sim *s, uint64_t from, uint64_t to,
+                        struct buf *take)
+{
+    const uint64_t arrive_of = s->profile.lossy_network ? 6 : 40;
+    const bool lost = !s->healed && prng_chance(&s->prng, 1, arrive_of);
+    const bool twice = !s->healed && prng_chance(&s->prng, 1, 60);
+    s->report->drops += lost;
+    for (int i = lost ? 2 : twice ? 0 : 1; i < 2; i++) {
+        fly_lease(s, from, to, buf_bytes(take));
+    }
 }
 
 void network_heal(struct sim *s)

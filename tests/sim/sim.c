@@ -201,6 +201,9 @@ static void tear_down(struct sim *s)
     for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
         watcher_fini(&s->watchers[i]);
     }
+    for (uint32_t i = 0; i < LESSEES_MAX; i++) {
+        heap_remove(&s->events, &s->lessees[i].next.at);
+    }
     heap_remove(&s->events, &s->fault.at);
     for (uint32_t i = 0; i < s->options.members; i++) {
         heap_remove(&s->events, &s->members[i].restart.at);
@@ -265,6 +268,10 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
         watcher_init(s, i);
     }
+    must(options->lessees <= LESSEES_MAX);
+    for (uint32_t i = 0; i < options->lessees; i++) {
+        lessee_init(s, i);
+    }
     sim_at(s, &s->fault, 3000 * MS, cause_trouble);
     run_until(s, options->faults_ms * MS);
     if (!sim_failed(s)) {
@@ -278,6 +285,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     }
     if (!sim_failed(s)) {
         sim_check(s);
+        lessees_check_end(s);
     }
     ret->virtual_ms = s->now_ns / MS;
     tear_down(s);

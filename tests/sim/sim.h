@@ -16,6 +16,7 @@ struct sim_options {
     uint64_t seed;
     uint32_t members;  /* 1 to 5 */
     uint32_t clients;  /* each has one call under way at a time */
+    uint32_t lessees;  /* who hold leases */
     int64_t faults_ms; /* length of the safety phase, virtual */
     int64_t healed_ms; /* and of the phase that must make progress */
     FILE *trace;       /* NULL: none; else one line an event */
@@ -30,6 +31,7 @@ struct sim_report {
     uint64_t crashes, partitions, drops, duplicates, leaders, flushes;
     uint64_t snapshots; /* installed */
     uint64_t damages;   /* logs that lost their ends */
+    uint64_t renewals, leases_ended;
     int64_t virtual_ms;
     char failure[512]; /* empty: all promises held */
 };

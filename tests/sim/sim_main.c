@@ -1,4 +1,5 @@
-/* keelfs-sim [--seed N] [--seeds COUNT] [--minutes M] [--members N] [--trace]
+/* keelfs-sim [--seed N] [--seeds COUNT] [--minutes M] [--members N]
+ * [--lessees N] [--trace]
  *
  * Runs one seed after another until the count or the time is used up; stops at
  * the first failure and prints the command that replays it. */
@@ -20,9 +21,10 @@ static void report_failure(const struct sim_options *o,
                            const struct sim_report *r)
 {
     (void)printf("seed %llu with %u members FAILED: %s\n"
-                 "replay: ./dev sim --seed %llu --members %u --trace\n",
+                 "replay: ./dev sim --seed %llu --members %u --lessees %u "
+                 "--trace\n",
                  (unsigned long long)o->seed, o->members, r->failure,
-                 (unsigned long long)o->seed, o->members);
+                 (unsigned long long)o->seed, o->members, o->lessees);
 }
 
 int main(int argc, char **argv)
@@ -32,11 +34,12 @@ int main(int argc, char **argv)
         {"seeds", required_argument, NULL, 'n'},
         {"minutes", required_argument, NULL, 'm'},
         {"members", required_argument, NULL, 'k'},
+        {"lessees", required_argument, NULL, 'l'},
         {"trace", no_argument, NULL, 't'},
         {0}};
     uint64_t seed = (uint64_t)time(NULL) * 1000, seeds = 0;
     double minutes = 1;
-    uint32_t members = 0;
+    uint32_t members = 0, lessees = 0;
     bool trace = false;
     int flag;
     while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
@@ -54,6 +57,9 @@ int main(int argc, char **argv)
         case 'k':
             members = (uint32_t)strtoul(optarg, NULL, 0);
             break;
+        case 'l':
+            lessees = (uint32_t)strtoul(optarg, NULL, 0);
+            break;
         case 't':
             trace = true;
             break;
@@ -61,8 +67,8 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    if (members > 5) {
-        (void)fprintf(stderr, "--members: 1 to 5\n");
+    if (members > 5 || lessees > 8) {
+        (void)fprintf(stderr, "--members: 1 to 5; --lessees: 0 to 8\n");
         return 2;
     }
     const double began = seconds_now();
@@ -73,6 +79,7 @@ int main(int argc, char **argv)
             .seed = seed + runs,
             .members = members > 0 ? members : 1 + 2 * ((seed + runs) % 3),
             .clients = 6,
+            .lessees = lessees,
             .faults_ms = 30000,
             .healed_ms = 10000,
             .trace = trace ? stdout : NULL};
@@ -94,6 +101,8 @@ int main(int argc, char **argv)
         sum.snapshots += r.snapshots;
         sum.damages += r.damages;
         sum.virtual_ms += r.virtual_ms;
+        sum.renewals += r.renewals;
+        sum.leases_ended += r.leases_ended;
         sum.trace_hash ^= r.trace_hash;
     }
     const double took = seconds_now() - began;
@@ -102,6 +111,7 @@ int main(int argc, char **argv)
         "times real time)\n"
         "%llu writes acknowledged, %llu unknown, %llu reads, %llu "
         "leaders, %llu flushes, %llu states sent\n"
+        "%llu renewals, %llu leases ended\n"
         "%llu crashes, %llu damaged logs, %llu partitions, %llu messages "
         "lost; trace %016llx\n",
         (unsigned long long)runs, (unsigned long long)seed,
@@ -110,6 +120,7 @@ int main(int argc, char **argv)
         (unsigned long long)sum.acknowledged, (unsigned long long)sum.unknown,
         (unsigned long long)sum.reads, (unsigned long long)sum.leaders,
         (unsigned long long)sum.flushes, (unsigned long long)sum.snapshots,
+        (unsigned long long)sum.renewals, (unsigned long long)sum.leases_ended,
         (unsigned long long)sum.crashes, (unsigned long long)sum.damages,
         (unsigned long long)sum.partitions, (unsigned long long)sum.drops,
         (unsigned long long)sum.trace_hash);

@@ -23,6 +23,18 @@ static void run(uint64_t seed, uint32_t members, struct sim_report *ret)
     }
 }
 
+static void run_leases(uint64_t seed, uint32_t members, struct sim_report *ret)
+{
+    struct sim_options o = options_of(seed, members);
+    o.lessees = 6;
+    sim_run(&o, ret);
+    if (ret->failure[0] != '\0') {
+        fail_msg("%s; replay: ./dev sim --seed %llu --members %u --lessees 6 "
+                 "--trace",
+                 ret->failure, (unsigned long long)seed, members);
+    }
+}
+
 /* A seed that does not repeat is a failure nobody can look at. */
 TEST(sim, the_same_seed_gives_the_same_trace)
 {
@@ -75,6 +87,24 @@ TEST(sim, one_member_keeps_its_promises)
 TEST(sim, three_members_keep_their_promises)
 {
     some(3);
+}
+
+/* Danger: a lease ends while its holder renews it, or outlives it for ever. */
+TEST(sim, leases_never_end_early_and_all_end)
+{
+    uint64_t renewals = 0, ended = 0;
+    for (uint64_t i = 0; i < 12; i++) {
+        struct sim_report r;
+        run_leases(test_seed() * 100 + i,
+                   i % 4 == 0   ? 5
+                   : i % 4 == 1 ? 1
+                                : 3,
+                   &r);
+        renewals += r.renewals;
+        ended += r.leases_ended;
+    }
+    EXPECT(renewals > 500);
+    EXPECT(ended > 20);
 }
 
 TEST(sim, five_members_keep_their_promises)
