@@ -35,6 +35,7 @@ struct mark {
 };
 
 struct store_export {
+    struct store *store;
     MDB_txn *txn;
     struct tree trees[TREES_COUNT];
     struct state state;
@@ -101,6 +102,8 @@ enum status store_export_begin(struct store *s, size_t block_bytes,
     must(block_bytes <= BLOCK_BYTES_MAX);
     struct store_export *e = xcalloc(1, sizeof *e);
     e->block_bytes = block_bytes;
+    e->store = s;
+    atomic_fetch_add(&s->views, 1);
     state_init(&e->state);
     enum status st = open_view(e, &s->env, reterr);
     if (st == ST_OK && e->state.numbers.index < s->durable.index) {
@@ -132,6 +135,7 @@ void store_export_free(struct store_export *e)
     buf_fini(&e->at.key);
     buf_fini(&e->cut);
     state_fini(&e->state);
+    atomic_fetch_sub(&e->store->views, 1);
     free(e);
 }
 

@@ -331,7 +331,11 @@ enum status store_flush_end(struct store *s, struct store_flush *f,
     must(s->view.revision == f->numbers.revision);
     s->durable = f->numbers;
     s->state.local = f->local;
-    memtable_free(s->frozen);
+    if (s->defragment != NULL) {
+        defragment_keep(s->defragment, f, s->frozen);
+    } else {
+        memtable_free(s->frozen);
+    }
     s->frozen = NULL;
     s->flush = NULL;
     state_records_fini(&f->records);

@@ -13,12 +13,14 @@
 #include "base/codec.h"
 #include "base/must.h"
 #include "store/alarms.h"
+#include "store/import.h"
 #include "store/import_rows.h"
 #include "store/incoming.h"
 #include "store/stream.h"
 
-#define BATCH_BYTES ((size_t)16 << 20)
-#define SPARE_BYTES ((uint64_t)1 << 20)
+#define INCOMING_NAME "incoming"
+#define BATCH_BYTES   ((size_t)16 << 20)
+#define SPARE_BYTES   ((uint64_t)1 << 20)
 
 enum phase { PREAMBLE, STATE, ROWS, ENDED, FINISHED, INSTALLED };
 
@@ -74,21 +76,28 @@ static enum status failed_before(const struct store_import *i,
 
 enum status store_import_discard(const char *path, struct fault *reterr)
 {
-    struct incoming incoming;
-    const enum status st = incoming_of(path, &incoming, reterr);
-    return st == ST_OK ? incoming_remove(&incoming, reterr) : st;
+    static const char *const names[] = {INCOMING_NAME, DEFRAGMENT_NAME};
+    enum status st = ST_OK;
+    for (size_t i = 0; i < count_of(names) && st == ST_OK; i++) {
+        struct incoming incoming;
+        st = incoming_of(path, names[i], &incoming, reterr);
+        if (st == ST_OK) {
+            st = incoming_remove(&incoming, reterr);
+        }
+    }
+    return st;
 }
 
-enum status store_import_begin(const char *path,
-                               const struct store_options *options,
-                               uint64_t cluster_id, struct store_import **ret,
-                               struct fault *reterr)
+enum status import_begin_in(const char *path, const char *name,
+                            const struct store_options *options,
+                            uint64_t cluster_id, struct store_import **ret,
+                            struct fault *reterr)
 {
     struct store_import *i = xcalloc(1, sizeof *i);
     i->map_size = options->map_size;
     i->cluster_id = cluster_id;
     state_init(&i->state);
-    enum status st = incoming_of(path, &i->incoming, reterr);
+    enum status st = incoming_of(path, name, &i->incoming, reterr);
     if (st == ST_OK) {
         i->made = true;
         st = incoming_make(&i->incoming, reterr);
@@ -99,6 +108,15 @@ enum status store_import_begin(const char *path,
     }
     *ret = i;
     return ST_OK;
+}
+
+enum status store_import_begin(const char *path,
+                               const struct store_options *options,
+                               uint64_t cluster_id, struct store_import **ret,
+                               struct fault *reterr)
+{
+    return import_begin_in(path, INCOMING_NAME, options, cluster_id, ret,
+                           reterr);
 }
 
 static void close_env(struct store_import *i)
@@ -481,12 +499,23 @@ enum status store_import_finish(struct store_import *i,
     return st;
 }
 
-enum status store_import_install(struct store_import *i, struct fault *reterr)
+static enum status install(struct store_import *i, bool is_locked,
+                           struct fault *reterr)
 {
     must(i->phase == FINISHED);
-    const enum status st = incoming_install(&i->incoming, reterr);
+    const enum status st = incoming_install(&i->incoming, is_locked, reterr);
     if (st == ST_OK) {
         i->phase = INSTALLED;
     }
     return st;
+}
+
+enum status store_import_install(struct store_import *i, struct fault *reterr)
+{
+    return install(i, false, reterr);
+}
+
+enum status import_replace(struct store_import *i, struct fault *reterr)
+{
+    return install(i, true, reterr);
 }

@@ -17,18 +17,17 @@
 /* LMDB makes use of what there is beyond what it needs (8 KiB). */
 #define LOCK_FILE_BYTES 16384
 
-enum status incoming_of(const char *store, struct incoming *ret,
-                        struct fault *reterr)
+enum status incoming_of(const char *store, const char *name,
+                        struct incoming *ret, struct fault *reterr)
 {
-    static const char below[] = "/incoming";
     /* Room for the names of files too. */
-    if (strlen(store) + sizeof below + 32 > INCOMING_PATH_MAX) {
+    if (strlen(store) + strlen(name) + 33 > INCOMING_PATH_MAX) {
         return fault_set(reterr, ST_INVALID,
                          "the path of the store's directory is too long");
     }
     (void)snprintf(ret->store, sizeof ret->store, "%s", store);
-    (void)snprintf(ret->path, sizeof ret->path, "%.*s%s",
-                   INCOMING_PATH_MAX - (int)sizeof below, store, below);
+    (void)snprintf(ret->path, sizeof ret->path, "%.*s/%.32s",
+                   INCOMING_PATH_MAX - 34, store, name);
     return ST_OK;
 }
 
@@ -182,7 +181,8 @@ static enum status swap(const struct incoming *in, int from, int to,
     return sync_names(in, to, reterr);
 }
 
-enum status incoming_install(const struct incoming *in, struct fault *reterr)
+enum status incoming_install(const struct incoming *in, bool is_locked,
+                             struct fault *reterr)
 {
     int from = -1;
     int to = -1;
@@ -191,7 +191,7 @@ enum status incoming_install(const struct incoming *in, struct fault *reterr)
     if (st == ST_OK) {
         st = open_directory(in->store, 0, &to, reterr);
     }
-    if (st == ST_OK) {
+    if (st == ST_OK && !is_locked) {
         st = lock_store(to, in, &lock, reterr);
     }
     if (st == ST_OK) {

@@ -22,8 +22,8 @@ struct incoming {
 };
 
 /*   ST_INVALID  the path is too long */
-enum status incoming_of(const char *store, struct incoming *ret,
-                        struct fault *reterr) MUST_USE;
+enum status incoming_of(const char *store, const char *name,
+                        struct incoming *ret, struct fault *reterr) MUST_USE;
 /* Makes it, new, and the store's directory too when that is missing. */
 enum status incoming_make(const struct incoming *in,
                           struct fault *reterr) MUST_USE;
@@ -34,8 +34,9 @@ bool incoming_is_full(const struct incoming *in, uint64_t bytes);
 enum status incoming_sync(const struct incoming *in,
                           struct fault *reterr) MUST_USE;
 /* The file takes the place of the store's, durably; what is left is removed.
+ * is_locked: the caller has the store's lock.
  *   ST_BUSY  the store is in use */
-enum status incoming_install(const struct incoming *in,
+enum status incoming_install(const struct incoming *in, bool is_locked,
                              struct fault *reterr) MUST_USE;
 /* Removes it; fine when it is not there. */
 enum status incoming_remove(const struct incoming *in,

@@ -2,6 +2,8 @@
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "store/arena.h"
 #include "store/hub.h"
 #include "store/memtable.h"
@@ -24,13 +26,17 @@ struct apply;
 
 struct store {
     struct store_options options;
+    char *path; /* of the directory; NULL in a shadow */
     int lock_fd;
     struct lmdb_env env;
     struct view view;
 
     struct memtable *active;
-    struct memtable *frozen;   /* NULL, or being flushed */
-    struct store_flush *flush; /* likewise */
+    struct memtable *frozen;             /* NULL, or being flushed */
+    struct store_flush *flush;           /* likewise */
+    struct store_defragment *defragment; /* NULL: none is under way */
+    atomic_uint views;                   /* held beside the loop's own */
+    struct store *original;              /* of a shadow */
 
     struct state state;           /* newest */
     struct state_numbers durable; /* what LMDB has */
@@ -94,6 +100,12 @@ static inline bool keys_contain(const struct kv_keys *k, struct bytes key)
 enum status shadow_open(struct store *s, struct store **ret,
                         struct fault *reterr) MUST_USE;
 void shadow_close(struct store *shadow); /* NULL is fine */
+
+/* --- defragment.c --- */
+
+/* Takes a flush that has been run, with its memtable. */
+void defragment_keep(struct store_defragment *d, struct store_flush *f,
+                     struct memtable *frozen);
 
 /* --- merge.c: all sources in key order --- */
 

@@ -147,6 +147,8 @@ enum status store_open(const char *path, const struct store_options *options,
         s->options.quota_bytes = defaults.quota_bytes;
     }
     s->lock_fd = -1;
+    s->path = xmalloc(strlen(path) + 1);
+    memcpy(s->path, path, strlen(path) + 1);
     s->active = memtable_new();
     state_init(&s->state);
     enum status st = lock_directory(s, path, reterr);
@@ -180,6 +182,7 @@ void store_close(struct store *s)
         state_records_fini(&s->flush->records);
         free(s->flush);
     }
+    must(s->defragment == NULL);
     hub_fini(&s->hub);
     view_close(s);
     lmdb_env_close(&s->env);
@@ -190,6 +193,7 @@ void store_close(struct store *s)
     if (s->lock_fd >= 0) {
         (void)close(s->lock_fd); /* nothing was written that matters */
     }
+    free(s->path);
     free(s);
 }
 

@@ -11,6 +11,8 @@ enum status shadow_open(struct store *s, struct store **ret,
 {
     struct store *shadow = xcalloc(1, sizeof *shadow);
     bool found = false;
+    shadow->original = s;
+    atomic_fetch_add(&s->views, 1);
     shadow->options = s->options;
     shadow->lock_fd = -1;
     shadow->env = s->env;
@@ -44,5 +46,6 @@ void shadow_close(struct store *shadow)
     view_close(shadow);
     memtable_free(shadow->active);
     state_fini(&shadow->state);
+    atomic_fetch_sub(&shadow->original->views, 1);
     free(shadow);
 }
