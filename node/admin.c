@@ -197,11 +197,6 @@ static void alarm(struct admin *a, struct admin_alarm *call)
     replica_alarm(upkeep_node(a)->replica, call);
 }
 
-static void defragment(struct admin *a, struct admin_defragment *call)
-{
-    upkeep_finish(upkeep_of(a), &call->call, ST_UNSUPPORTED);
-}
-
 static void status(struct admin *a, struct admin_status *ret)
 {
     replica_admin_status(upkeep_node(a)->replica, ret);
@@ -212,7 +207,7 @@ static const struct admin_ops ops = {
     .move_leader = upkeep_move_leader,
     .alarm = alarm,
     .hash = upkeep_hash,
-    .defragment = defragment,
+    .defragment = upkeep_defragment,
     .snapshot = upkeep_snapshot,
     .snapshot_next = upkeep_snapshot_next,
     .cancel = cancel,

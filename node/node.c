@@ -103,7 +103,9 @@ static bool turn(void *arg)
     if (n->broken) {
         return false;
     }
-    node_flush(n, upkeep_wants_flush(n->upkeep));
+    if (!upkeep_holds_flushes(n->upkeep)) {
+        node_flush(n, upkeep_wants_flush(n->upkeep));
+    }
     if (!n->was_ready && replica_is_ready(n->replica)) {
         n->was_ready = true;
         n->ready(n->arg);

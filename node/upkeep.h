@@ -98,6 +98,11 @@ void upkeep_end(struct upkeep *u, struct upkeep_op *op, enum status st);
 /* Answers st now; it ends when it has left the store. */
 void upkeep_give_up(struct upkeep *u, struct upkeep_op *op, enum status st);
 
+/* admin_defragment.c */
+void upkeep_defragment(struct admin *a, struct admin_defragment *call);
+/* No flush is to begin now, unless the memtables are full. */
+bool upkeep_holds_flushes(const struct upkeep *u);
+
 /* admin_snapshot.c */
 void upkeep_snapshot(struct admin *a, struct admin_snapshot *call);
 void upkeep_snapshot_next(struct admin *a, struct admin_snapshot *call);

@@ -87,3 +87,68 @@ TEST(upkeep, status_tells_of_the_log_and_the_alarms)
     EXPECT_INT(host_delete(&h, "a"), ST_OK);
     host_stop(&h);
 }
+
+static enum status defragment(struct host *h, struct admin_defragment *call)
+{
+    *call = (struct admin_defragment){.call = {.done = host_call_done}};
+    admin_defragment(h->admin, call);
+    host_wait(h, &call->call);
+    return call->call.status;
+}
+
+/* etcd's way of making the file smaller stops the world; here the space comes
+ * back while the member serves. */
+TEST(upkeep, defragmentation_gives_space_back)
+{
+    struct host h = {0};
+    struct admin_defragment call;
+    struct admin_hash before, after;
+    struct kv_status s, t;
+    char value[20000];
+    memset(value, 'v', sizeof value);
+    host_start(&h);
+    for (int i = 0; i < 200; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof key, "k%03d", i % 20);
+        EXPECT_INT(
+            host_put(&h, key,
+                     (struct bytes){(const uint8_t *)value, sizeof value}),
+            ST_OK);
+    }
+    EXPECT_INT(hash(&h, 0, &before), ST_OK); /* flushes */
+    EXPECT_INT(host_compact(&h, host_revision(&h), true), ST_OK);
+    kv_status(h.kv, &s);
+    EXPECT_INT(defragment(&h, &call), ST_OK);
+    kv_status(h.kv, &t);
+    EXPECT(t.size_bytes < s.size_bytes / 2);
+    EXPECT_INT(hash(&h, 0, &before), ST_OK);
+    EXPECT_INT(host_put(&h, "later", bytes_of("x")), ST_OK);
+    EXPECT_INT(hash(&h, host_revision(&h) - 1, &after), ST_OK);
+    EXPECT_INT(before.hash, after.hash);
+    host_stop(&h);
+    host_start(&h);
+    EXPECT_INT(hash(&h, host_revision(&h) - 1, &after), ST_OK);
+    EXPECT_INT(before.hash, after.hash);
+    host_stop(&h);
+}
+
+/* Two at once, one that is cancelled, one when the node stops. */
+TEST(upkeep, defragmentations_wait_for_each_other_and_can_end_early)
+{
+    struct host h = {0};
+    struct admin_defragment one = {.call = {.done = host_call_done}};
+    struct admin_defragment two = one, three = one;
+    host_start(&h);
+    EXPECT_INT(host_put(&h, "a", bytes_of("1")), ST_OK);
+    admin_defragment(h.admin, &one);
+    admin_defragment(h.admin, &two);
+    admin_cancel(h.admin, &one.call);
+    host_wait(&h, &one.call);
+    EXPECT_INT(one.call.status, ST_CANCELED);
+    host_wait(&h, &two.call);
+    EXPECT_INT(two.call.status, ST_OK);
+    admin_defragment(h.admin, &three);
+    EXPECT_INT(host_put(&h, "a", bytes_of("2")), ST_OK);
+    host_stop(&h);
+    EXPECT(three.call.status == ST_STOPPED || three.call.status == ST_OK);
+}
