@@ -6,20 +6,11 @@
 #include <stdlib.h>
 
 #include "base/must.h"
-#include "store/flush.h"
 #include "store/import.h"
+#include "store/kept.h"
 #include "store/meta_check.h"
 
 #define KEPT_BYTES_MAX ((uint64_t)256 << 20)
-
-/* What one flush wrote, to be written once more. */
-struct kept_flush {
-    struct list link;
-    struct memtable *frozen;
-    struct state_numbers numbers;
-    struct state_records records;
-    int64_t garbage_revision;
-};
 
 struct store_defragment {
     struct store *s;
@@ -29,9 +20,8 @@ struct store_defragment {
     atomic_uint_least64_t done;
     uint64_t all;
 
-    struct list kept; /* the loop's */
-    uint64_t kept_bytes;
-    struct list taken; /* the follower's */
+    struct kept_flushes kept; /* the loop's */
+    struct list taken;        /* the follower's */
 
     struct lmdb_env env; /* of the new file, when FOLLOWING */
     struct state_local local;
@@ -42,12 +32,12 @@ enum status store_defragment_begin(struct store *s,
                                    struct store_defragment **ret,
                                    struct fault *reterr)
 {
-    if (s->flush != NULL || s->defragment != NULL) {
+    if (s->flush != NULL || s->kept != NULL) {
         return fault_set(reterr, ST_BUSY, "the store is being written");
     }
     struct store_defragment *d = xcalloc(1, sizeof *d);
     d->s = s;
-    list_init(&d->kept);
+    list_init(&d->kept.list);
     list_init(&d->taken);
     const enum status st =
         store_export_begin(s, STORE_EXPORT_BLOCK_BYTES, &d->export, reterr);
@@ -58,7 +48,7 @@ enum status store_defragment_begin(struct store *s,
     struct store_transfer_info info;
     store_export_info(d->export, &info);
     d->all = info.bytes_count;
-    s->defragment = d;
+    s->kept = &d->kept;
     *ret = d;
     return ST_OK;
 }
@@ -70,7 +60,7 @@ void store_defragment_stop(struct store_defragment *d)
 
 bool store_defragment_is_outrun(const struct store_defragment *d)
 {
-    return d->kept_bytes > KEPT_BYTES_MAX;
+    return d->kept.bytes > KEPT_BYTES_MAX;
 }
 
 void store_defragment_progress(const struct store_defragment *d,
@@ -148,31 +138,11 @@ enum status store_defragment_copy(struct store_defragment *d,
 
 /* --- following --- */
 
-void defragment_keep(struct store_defragment *d, struct store_flush *f,
-                     struct memtable *frozen)
-{
-    struct kept_flush *k = xcalloc(1, sizeof *k);
-    k->frozen = frozen;
-    k->numbers = f->numbers;
-    k->records = f->records;
-    f->records = (struct state_records){0};
-    k->garbage_revision = f->garbage_revision;
-    d->kept_bytes += memtable_bytes(frozen);
-    list_push(&d->kept, &k->link);
-}
-
-static void kept_free(struct kept_flush *k)
-{
-    memtable_free(k->frozen);
-    state_records_fini(&k->records);
-    free(k);
-}
-
 bool store_defragment_take(struct store_defragment *d)
 {
     must(list_is_empty(&d->taken));
-    list_splice(&d->taken, &d->kept);
-    d->kept_bytes = 0;
+    list_splice(&d->taken, &d->kept.list);
+    d->kept.bytes = 0;
     return !list_is_empty(&d->taken);
 }
 
@@ -201,8 +171,9 @@ enum status store_defragment_follow(struct store_defragment *d,
 
 bool store_defragment_is_ready(const struct store_defragment *d)
 {
-    return d->follows && list_is_empty(&d->kept) && list_is_empty(&d->taken) &&
-           d->s->flush == NULL && atomic_load(&d->s->views) == 0;
+    return d->follows && list_is_empty(&d->kept.list) &&
+           list_is_empty(&d->taken) && d->s->flush == NULL &&
+           atomic_load(&d->s->views) == 0;
 }
 
 enum status store_defragment_switch(struct store_defragment *d,
@@ -237,13 +208,13 @@ void store_defragment_free(struct store_defragment *d)
         return;
     }
     struct list *link;
-    list_splice(&d->taken, &d->kept);
+    list_splice(&d->taken, &d->kept.list);
     while ((link = list_pop(&d->taken)) != NULL) {
         kept_free(container_of(link, struct kept_flush, link));
     }
     store_export_free(d->export);
     lmdb_env_close(&d->env);
     store_import_free(d->import);
-    d->s->defragment = NULL;
+    d->s->kept = NULL;
     free(d);
 }

@@ -7,7 +7,7 @@
  * compaction has already made garbage is not written at all.
  */
 
-#include "store/flush.h"
+#include "store/kept.h"
 
 #include <stdlib.h>
 
@@ -331,8 +331,8 @@ enum status store_flush_end(struct store *s, struct store_flush *f,
     must(s->view.revision == f->numbers.revision);
     s->durable = f->numbers;
     s->state.local = f->local;
-    if (s->defragment != NULL) {
-        defragment_keep(s->defragment, f, s->frozen);
+    if (s->kept != NULL) {
+        kept_add(s->kept, f, s->frozen);
     } else {
         memtable_free(s->frozen);
     }

@@ -32,11 +32,11 @@ struct store {
     struct view view;
 
     struct memtable *active;
-    struct memtable *frozen;             /* NULL, or being flushed */
-    struct store_flush *flush;           /* likewise */
-    struct store_defragment *defragment; /* NULL: none is under way */
-    atomic_uint views;                   /* held beside the loop's own */
-    struct store *original;              /* of a shadow */
+    struct memtable *frozen;   /* NULL, or being flushed */
+    struct store_flush *flush; /* likewise */
+    struct kept_flushes *kept; /* NULL: flushes are not kept */
+    atomic_uint views;         /* held beside the loop's own */
+    struct store *original;    /* of a shadow */
 
     struct state state;           /* newest */
     struct state_numbers durable; /* what LMDB has */
@@ -100,12 +100,6 @@ static inline bool keys_contain(const struct kv_keys *k, struct bytes key)
 enum status shadow_open(struct store *s, struct store **ret,
                         struct fault *reterr) MUST_USE;
 void shadow_close(struct store *shadow); /* NULL is fine */
-
-/* --- defragment.c --- */
-
-/* Takes a flush that has been run, with its memtable. */
-void defragment_keep(struct store_defragment *d, struct store_flush *f,
-                     struct memtable *frozen);
 
 /* --- merge.c: all sources in key order --- */
 

@@ -182,7 +182,7 @@ void store_close(struct store *s)
         state_records_fini(&s->flush->records);
         free(s->flush);
     }
-    must(s->defragment == NULL);
+    must(s->kept == NULL);
     hub_fini(&s->hub);
     view_close(s);
     lmdb_env_close(&s->env);
