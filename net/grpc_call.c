@@ -176,6 +176,14 @@ void grpc_call_abort(struct grpc_call *c, int code, const char *text)
     say_end(c, 200, code, text);
 }
 
+void grpc_call_stop(struct http2_stream *stream)
+{
+    struct grpc_call *c = call_of(stream);
+    if (c->handler != NULL) {
+        grpc_call_abort(c, GRPC_UNAVAILABLE, "the server is stopping");
+    }
+}
+
 void grpc_finish(struct grpc_call *c, int code, const char *text)
 {
     must(!c->finished);

@@ -117,6 +117,9 @@ void grpc_call_refuse(struct grpc_call *c, int http_status, int code,
 /* Tells the service that it is over, and the client why. */
 void grpc_call_abort(struct grpc_call *c, int code, const char *text);
 
+/* Of a server that ends: http2_visit()'s. */
+void grpc_call_stop(struct http2_stream *stream);
+
 /* --- grpc_receive.c: messages out of bytes --- */
 void grpc_receive(struct grpc_call *c, struct bytes data);
 /* What waits in c->in: after a pause, and at the request's end. */

@@ -145,6 +145,11 @@ void grpc_server_free(struct grpc_server *s)
     }
     grpc_listeners_close(s);
     list_each_safe (link, &s->conns) {
+        struct grpc_socket *c = container_of(link, struct grpc_socket, link);
+        grpc_session_stop(c->session);
+        (void)grpc_socket_flush(c); /* the last words, as far as they go now */
+    }
+    list_each_safe (link, &s->conns) {
         grpc_socket_close(container_of(link, struct grpc_socket, link));
     }
     if (s->posted) {

@@ -273,3 +273,10 @@ void grpc_session_drain(struct grpc_session *s)
         s->closing = true; /* nothing is asked */
     }
 }
+
+void grpc_session_stop(struct grpc_session *s)
+{
+    if (s->h2 != NULL) {
+        http2_visit(s->h2, grpc_call_stop);
+    }
+}

@@ -71,5 +71,7 @@ bool grpc_session_is_busy(const struct grpc_session *s);
 /* About once a second. False: the other side is dead, or has not begun. */
 bool grpc_session_tick(struct grpc_session *s, int64_t now_ns);
 void grpc_session_drain(struct grpc_session *s);
+/* Ends the calls that are left: UNAVAILABLE, on_cancel. */
+void grpc_session_stop(struct grpc_session *s);
 
 #endif

@@ -107,6 +107,13 @@ size_t http2_streams(const struct http2 *h)
     return h->streams_count;
 }
 
+void http2_visit(struct http2 *h, void (*visit)(struct http2_stream *s))
+{
+    list_each_safe (link, &h->streams) {
+        visit(container_of(link, struct http2_stream, link));
+    }
+}
+
 /* --- a stream --- */
 
 static nghttp2_nv nv_of(const struct http2_field *f, uint8_t flags)

@@ -111,6 +111,8 @@ bool http2_tick(struct http2 *h, int64_t now_ns);
 /* GOAWAY: existing streams may end, new ones are not taken. */
 void http2_drain(struct http2 *h);
 size_t http2_streams(const struct http2 *h); /* open ones */
+/* For each open stream; `visit` closes none at once. */
+void http2_visit(struct http2 *h, void (*visit)(struct http2_stream *s));
 /* GOAWAY with that code; nothing more is read. */
 void http2_fail(struct http2 *h, uint32_t code, const char *why);
 
