@@ -11,13 +11,22 @@
 #include "base/must.h"
 #include "net/grpc_server.h"
 
+static size_t unsent_size(const struct grpc_socket *c)
+{
+    return c->unsent.size - c->unsent_at;
+}
+
+/* Who does not take our answers is not read on. */
+static bool wants_input(const struct grpc_socket *c)
+{
+    return c->linger_ns != 0 ||
+           (!c->closing && unsent_size(c) < GRPC_UNSENT_MAX &&
+            !grpc_session_is_busy(c->session));
+}
+
 static void want(struct grpc_socket *c)
 {
-    const size_t unsent = c->unsent.size - c->unsent_at;
-    const bool read =
-        c->linger_ns != 0 || (!c->closing && unsent < GRPC_UNSENT_MAX &&
-                              !grpc_session_is_busy(c->session));
-    loop_poll_want(c->poll, read, unsent > 0);
+    loop_poll_want(c->poll, wants_input(c), unsent_size(c) > 0);
 }
 
 void grpc_socket_mark(struct grpc_socket *c)
@@ -168,7 +177,7 @@ static void ready(void *arg, int fd)
     if (c->unsent.size > 0) {
         grpc_socket_mark(c);
     }
-    if (c->closing && c->linger_ns == 0) {
+    if (!wants_input(c)) {
         return;
     }
     const ssize_t size =

@@ -8,6 +8,11 @@
 /* Sent bytes at the beginning of a body that is never sent whole. */
 #define BODY_GAP_MAX ((size_t)64 << 10)
 
+/* "Rapid reset". Clients reset calls whose deadline passes, and under load many
+ * do; what is beyond this is an attack. */
+#define RESETS_BURST    5000
+#define RESETS_A_SECOND 1000
+
 static struct http2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
     return nghttp2_session_get_stream_user_data(session, id);
@@ -310,7 +315,8 @@ nghttp2_session *http2_session_new(struct http2 *h)
     nghttp2_option_set_no_http_messaging(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, 200);
-    nghttp2_option_set_stream_reset_rate_limit(o, 1000, 200);
+    nghttp2_option_set_stream_reset_rate_limit(o, RESETS_BURST,
+                                               RESETS_A_SECOND);
     nghttp2_session *session;
     nghttp2_mem memory = {h->options.memory, get, put, get_zeroed, change};
     must(nghttp2_session_server_new3(&session, c, h, o, &memory) == 0);
