@@ -174,11 +174,14 @@ void request_failed(struct client_request *r, const struct grpc_outcome *how)
     if (st == ST_LEASE_NOT_FOUND && r->is_revoke && r->tried) {
         st = ST_OK;
     }
-    r->tried |= !how->unprocessed;
+    /* Without a leader nothing is proposed: then nothing was done. */
+    const bool undone =
+        how->unprocessed || (how->answered && st == ST_NO_LEADER);
+    r->tried |= !undone;
     if (unavailable && how->answered) {
         channel_suspect(r->client);
     }
-    if (how->unprocessed || (unavailable && !r->is_once)) {
+    if (undone || (unavailable && !r->is_once)) {
         repeat(r);
         return;
     }
@@ -188,7 +191,7 @@ void request_failed(struct client_request *r, const struct grpc_outcome *how)
     }
     /* What became of a write is not known when its answer was lost, nor when a
      * server gave it up half-way. */
-    if (r->is_once && (!how->answered || (unavailable && st != ST_NO_LEADER))) {
+    if (r->is_once && (!how->answered || unavailable)) {
         st = ST_TIMEOUT;
     }
     request_end(r, st);
@@ -210,7 +213,7 @@ void requests_expire(void *client)
     while ((first = heap_first(&c->deadlines)) != NULL && first->at <= now_ns) {
         struct client_request *r =
             container_of(first, struct client_request, expires);
-        const bool under_way = r->call.client != NULL;
+        const bool under_way = r->call.client != NULL; /* may be done */
         const bool suspect = under_way && r->conn == c->conn;
         take_back(r);
         request_end(r, under_way || r->tried || r->is_keepalive ? ST_TIMEOUT

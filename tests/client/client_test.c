@@ -118,17 +118,31 @@ TEST(client, a_refusal_for_now_is_asked_again_only_by_reads)
 static void say_no_leader(struct fake *f, struct grpc_call *c,
                           struct bytes message)
 {
-    (void)f;
+    static const uint8_t succeeded[] = {0x10, 1, 0x1a, 2, 0x12, 0};
     (void)message;
-    grpc_finish(c, GRPC_UNAVAILABLE, "etcdserver: no leader");
+    if (f->txns < 3) {
+        grpc_finish(c, GRPC_UNAVAILABLE, "etcdserver: no leader");
+    } else {
+        fake_reply(f, c, (struct bytes){succeeded, sizeof succeeded});
+    }
 }
 
-TEST(client, no_leader_means_that_nothing_was_done)
+/* Nothing was done, so nothing is done twice: writes outlast an election. */
+TEST(client, a_write_without_a_leader_is_sent_again)
 {
     struct world *w = world_begin();
     w->fake.on_txn = say_no_leader;
-    EXPECT_INT(rig_put_status(&w->rig, "k", "v"), ST_NO_LEADER);
+    EXPECT_INT(rig_put_status(&w->rig, "k", "v"), ST_OK);
+    EXPECT_INT(w->fake.txns, 3);
     world_end(w);
+}
+
+static void never_a_leader(struct fake *f, struct grpc_call *c,
+                           struct bytes message)
+{
+    (void)f;
+    (void)message;
+    grpc_finish(c, GRPC_UNAVAILABLE, "etcdserver: no leader");
 }
 
 struct timed {
@@ -171,6 +185,30 @@ TEST(client, a_server_that_does_not_answer_costs_the_timeout)
     struct timed t = {.world = w};
     w->fake.on_range = fake_hold;
     EXPECT_INT(ask_for(w, &t, 60), ST_TIMEOUT);
+    world_end(w);
+}
+
+static void put_done(struct kv_call *call)
+{
+    *(bool *)(uintptr_t)call->caller = true;
+}
+
+/* "Nothing was done" may be said only when it is so. */
+TEST(client, no_leader_means_that_nothing_was_done)
+{
+    struct world *w = world_begin();
+    const struct kv_op op = {.type = KV_OP_PUT, .put = {.key = bytes_of("k")}};
+    bool done = false;
+    struct kv_txn txn = {
+        .call = {.done = put_done,
+                 .caller = (const struct kv_caller *)(const void *)&done,
+                 .timeout_ms = 200},
+        .spec = {.success = &op, .success_count = 1}};
+    w->fake.on_txn = never_a_leader;
+    kv_txn(w->rig.kv, &txn);
+    rig_until(&w->rig, &done);
+    EXPECT_INT(txn.call.status, ST_NO_LEADER);
+    EXPECT(w->fake.txns > 1);
     world_end(w);
 }
 

@@ -15,9 +15,19 @@
 #include "base/must.h"
 #include "tests/lib/test.h"
 
+static bool is_ours(void)
+{
+    return getenv("KEELFS") != NULL;
+}
+
+static const char *program(void)
+{
+    return is_ours() ? getenv("KEELFS") : "etcd";
+}
+
 bool etcd_is_installed(void)
 {
-    return system("command -v etcd >/dev/null") == 0;
+    return is_ours() || system("command -v etcd >/dev/null") == 0;
 }
 
 static unsigned free_port(void)
@@ -60,12 +70,33 @@ void etcd_start(struct etcd *e, unsigned which)
         const int log = open("etcd.log", O_RDWR | O_CREAT | O_APPEND, 0600);
         (void)dup2(log, 1);
         (void)dup2(log, 2);
-        (void)execlp("etcd", "etcd", "--name", name, "--data-dir", data,
-                     "--listen-client-urls", client, "--advertise-client-urls",
-                     client, "--listen-peer-urls", peer,
-                     "--initial-advertise-peer-urls", peer, "--initial-cluster",
-                     all, "--heartbeat-interval", "50", "--election-timeout",
-                     "500", (char *)NULL);
+        const char *const flags[] = {"--name",
+                                     name,
+                                     "--data-dir",
+                                     data,
+                                     "--listen-client-urls",
+                                     client,
+                                     "--advertise-client-urls",
+                                     client,
+                                     "--listen-peer-urls",
+                                     peer,
+                                     "--initial-advertise-peer-urls",
+                                     peer,
+                                     "--initial-cluster",
+                                     all,
+                                     "--heartbeat-interval",
+                                     "50",
+                                     "--election-timeout",
+                                     "500"};
+        char *words[count_of(flags) + 3] = {(char *)(uintptr_t)program()};
+        size_t count = 1;
+        if (is_ours()) {
+            words[count++] = (char *)(uintptr_t) "server";
+        }
+        for (size_t i = 0; i < count_of(flags); i++) {
+            words[count++] = (char *)(uintptr_t)flags[i];
+        }
+        (void)execvp(words[0], words);
         _exit(1);
     }
     e->pids[which] = pid;

@@ -1,4 +1,5 @@
-/* Stock etcd, one member or several, on loopback. */
+/* Stock etcd, one member or several, on loopback; or the keelfs that $KEELFS
+ * names, with the same flags. */
 #ifndef TESTS_CLIENT_ETCD_H
 #define TESTS_CLIENT_ETCD_H
 
