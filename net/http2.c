@@ -18,6 +18,7 @@ struct http2 *http2_new(const struct http2_options *options,
     h->now_ns = now_ns;
     list_init(&h->streams);
     http2_guard_init(h);
+    http2_closed_init(h);
     h->session = http2_session_new(h);
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, options->streams_max},
@@ -58,8 +59,8 @@ bool http2_receive(struct http2 *h, struct bytes bytes, int64_t now_ns)
     if (h->failed) {
         return false;
     }
-    const ssize_t used =
-        nghttp2_session_mem_recv(h->session, bytes.data, bytes.size);
+    const size_t good = http2_closed_scan(h, bytes);
+    const ssize_t used = nghttp2_session_mem_recv(h->session, bytes.data, good);
     /* Negative: not HTTP/2 at all, a flood, or a callback that has failed the
      * connection already. We never pause it: otherwise it uses everything. */
     if (used < 0) {
@@ -67,6 +68,8 @@ bool http2_receive(struct http2 *h, struct bytes bytes, int64_t now_ns)
                            used == NGHTTP2_ERR_TOO_MANY_SETTINGS;
         http2_fail(h, flood ? HTTP2_ENHANCE_YOUR_CALM : HTTP2_PROTOCOL_ERROR,
                    "");
+    } else if (good < bytes.size) {
+        http2_fail(h, NGHTTP2_STREAM_CLOSED, "DATA on a closed stream");
     }
     return !h->failed;
 }

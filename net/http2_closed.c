@@ -1,10 +1,12 @@
 /* Frames on streams that are no more (RFC 9113, 5.1 and 5.1.1).
  *
  * nghttp2 would keep closed streams, as many as may be open, to know them
- * again; here a few numbers do.  A frame on a stream that the client itself had
- * ended is an error of the connection.  One on a stream that we ended may have
- * been on its way, and is ignored by nghttp2; so is one on a stream closed long
- * ago.  HEADERS on a number that was left out are an error, too. */
+ * again; here a few numbers do.  DATA on such a stream it drops without telling
+ * anybody, so the heads of frames are looked at before it sees them.  A frame
+ * on a stream that the client itself had ended is an error of the connection.
+ * One on a stream that we ended may have been on its way, and is ignored by
+ * nghttp2; so is one on a stream closed long ago.  HEADERS on a number that was
+ * left out are an error, too. */
 
 #include "net/http2_internal.h"
 
@@ -48,4 +50,54 @@ bool http2_closed_check(struct http2 *h, int32_t id, bool headers)
         return false;
     }
     return true;
+}
+
+/* --- frames, before nghttp2 sees them --- */
+
+#define HEAD_SIZE    9
+#define PREFACE_SIZE 24
+
+void http2_closed_init(struct http2 *h)
+{
+    h->scan.skip = PREFACE_SIZE;
+}
+
+/* Is it DATA on a stream that the client had ended? */
+static bool is_late(const struct http2 *h, const uint8_t head[HEAD_SIZE])
+{
+    const int32_t id =
+        (int32_t)((uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 |
+                  (uint32_t)head[7] << 8 | head[8]);
+    return head[3] == NGHTTP2_DATA && id <= h->last_id &&
+           nghttp2_session_get_stream_user_data(h->session, id) == NULL &&
+           was_ended_by_client(h, id);
+}
+
+size_t http2_closed_scan(struct http2 *h, struct bytes bytes)
+{
+    size_t at = 0;
+    while (at < bytes.size) {
+        size_t size = bytes.size - at;
+        if (h->scan.skip > 0) {
+            size = size < h->scan.skip ? size : h->scan.skip;
+            h->scan.skip -= size;
+            at += size;
+            continue;
+        }
+        const size_t missing = HEAD_SIZE - h->scan.head_size;
+        size = size < missing ? size : missing;
+        memcpy(h->scan.head + h->scan.head_size, bytes.data + at, size);
+        h->scan.head_size += size;
+        if (h->scan.head_size < HEAD_SIZE) {
+            break;
+        }
+        if (is_late(h, h->scan.head)) {
+            return at;
+        }
+        const uint8_t *head = h->scan.head;
+        h->scan.skip = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
+        h->scan.head_size = 0;
+        at += size;
+    }
+    return bytes.size;
 }

@@ -48,6 +48,11 @@ struct http2 {
     int32_t gap_first, gap_last; /* numbers that it left out */
     struct http2_closed closed[HTTP2_CLOSED_KEPT];
     size_t closed_count;
+    struct {
+        size_t skip; /* bytes to the next head */
+        uint8_t head[9];
+        size_t head_size; /* of a head that is cut */
+    } scan;
 
     struct http2_bucket idle_frames; /* frames that bring nothing forward */
 };
@@ -61,6 +66,10 @@ void http2_guard_pong(struct http2 *h, const uint8_t opaque[8]);
 void http2_guard_idle_frame(struct http2 *h);
 
 /* --- http2_closed.c --- */
+void http2_closed_init(struct http2 *h);
+/* How much of what arrived comes before DATA on a stream that the client had
+ * ended; all of it, as a rule. */
+size_t http2_closed_scan(struct http2 *h, struct bytes bytes);
 void http2_closed_opened(struct http2 *h, int32_t id);
 void http2_closed_note(struct http2 *h, int32_t id, bool by_client);
 /* DATA or HEADERS on a stream that is not open. False: the connection has been
