@@ -81,6 +81,14 @@ static void opened(struct fs_call *c)
         fs_reply_status(c, fs_call_status(c));
         return;
     }
+    if (n->pending && r->items_count > 0 && fs_item_is_file(&r->items[0])) {
+        if (fs_node_find_ino(c->fs, fs_ino_of(&r->items[0])) != NULL) {
+            fs_reply_errno(c, ESTALE); /* it has a node of its own by now */
+            return;
+        }
+        /* Somebody else created it first: as if this open had come later. */
+        fs_node_publish(c->fs, n, &r->items[0], fs_call_revision(c));
+    }
     if (n->pending) {
         fs_reply_open(c, open_handle(c, n, NULL));
         return;

@@ -764,6 +764,27 @@ TEST(create, races)
     end();
 }
 
+/* The name that one process is making must not hide, from others on this mount,
+ * a file that was made and acknowledged elsewhere meanwhile (found by the
+ * simulator, seed 100027 with five members). */
+TEST(create, what_is_being_made_does_not_hide_what_was_made_elsewhere)
+{
+    uint64_t reader;
+    rig_begin(&r, "");
+    EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "n", O_WRONLY, &node, &handle), 0);
+    EXPECT_INT(rig_open(&r, node, O_RDONLY, &reader), 0);
+    EXPECT_TEXT(rig_read_text(&r, node, reader), "");
+    EXPECT_INT(rig_release(&r, node, reader), 0);
+    create_elsewhere(&r.kv);
+    EXPECT_INT(rig_open(&r, node, O_RDONLY, &reader), 0);
+    EXPECT_TEXT(rig_read_text(&r, node, reader), "theirs\n");
+    EXPECT_INT(rig_release(&r, node, reader), 0);
+    EXPECT_INT(rig_write(&r, node, handle, 0, "mine\n", 0), 0);
+    EXPECT_INT(rig_flush(&r, node, handle), 0);
+    EXPECT_TEXT(rig_value(&r, "/n"), "mine\ns\n"); /* over what is there */
+    end();
+}
+
 TEST(create, over_what_is_there)
 {
     rig_begin(&r, "");
