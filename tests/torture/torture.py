@@ -1,0 +1,385 @@
+#!/usr/bin/python3
+"""torture.py [--minutes M | --seconds S] [--members N] [--seed N] [--tap]
+
+A cluster of real processes, each in a network namespace of its own and on a disk
+of its own, is killed, stopped, cut off, starved of space and robbed of power,
+while workers call it through the API and through the mounts.  Afterwards
+everything heals, the members must agree, and every answer is judged.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+for folder in ("real", "etcd"):
+    sys.path.insert(0, os.path.join(HERE, os.pardir, folder))
+
+import calls    # noqa: E402
+import disks    # noqa: E402
+import rig      # noqa: E402
+import tap      # noqa: E402
+import workers  # noqa: E402
+from judge import Wrong, judge  # noqa: E402
+from wires import Wires  # noqa: E402
+
+CALL_LIMIT = 5 + 2 * 1.0  # seconds: what a call may take at a node that runs
+
+
+class Member(rig.Node):
+    def __init__(self, base, number, size, wires):
+        self.number = number
+        self.name = "n%d" % number
+        self.disk = disks.Disk(base, "ext4", 256)
+        peer = "http://%s:2380"
+        mine, own = peer % Wires.address(number), "http://%s:2379" % Wires.address(number)
+        super().__init__(base=base, mounts=("m",), data=os.path.join(self.disk.path, "data"),
+                         wrap=wires.wrap(number), arguments=[
+                             "--name", self.name, "--initial-cluster-token", "torture",
+                             "--listen-peer-urls", mine, "--initial-advertise-peer-urls", mine,
+                             "--listen-client-urls", own, "--advertise-client-urls", own,
+                             "--initial-cluster", ",".join("n%d=%s" % (n, peer % Wires.address(n))
+                                                           for n in range(1, size + 1))])
+        self.root = self.mounts[0]
+        self.address = "%s:2379" % Wires.address(number)
+
+    def restart(self):
+        if not self.alive():
+            if self.process is not None:
+                self.reap()
+            self.spawn()
+
+    def close(self):
+        super().close()
+        self.disk.close()
+
+
+class Watcher(threading.Thread):
+    """Follows everything from revision 1, at one node after the other."""
+
+    def __init__(self, addresses, seed):
+        super().__init__(daemon=True)
+        self.addresses, self.random = addresses, random.Random(seed)
+        self.changes, self.next, self.stop, self.resumed, self.wrong = [], 1, False, 0, None
+
+    def run(self):
+        import rpc
+        import schema
+        while not self.stop:
+            client = rpc.Client(self.random.choice(self.addresses))
+            stream = client.stream("etcdserverpb.Watch/Watch")
+            request = schema.pb.WatchRequest()
+            request.create_request.key = workers.FOLDER
+            request.create_request.range_end = b"/t0"
+            request.create_request.start_revision = self.next
+            stream.send(request)
+            end = time.monotonic() + self.random.uniform(1, 10)
+            at = 0
+            while not self.stop and time.monotonic() < end and stream.ended is None:
+                stream.wait(lambda got: len(got) > at, 0.2)
+                while at < len(stream.received):
+                    self.take(stream.received[at])
+                    at += 1
+            stream.cancel()
+            while at < len(stream.received):
+                self.take(stream.received[at])
+                at += 1
+            client.channel.close()
+            self.resumed += 1
+
+    def take(self, response):
+        if response.canceled:
+            self.wrong = self.wrong or "a watch was cancelled: %s" % response
+        for e in response.events:
+            revision = e.kv.mod_revision
+            if revision < self.next - 1 or (revision < self.next and (
+                    not self.changes or self.changes[-1][0] != revision)):
+                self.wrong = self.wrong or "revision %d came again" % revision
+            self.changes.append((revision, e.kv.key[len(workers.FOLDER):].decode(),
+                                 None if e.type == 1 else e.kv.value.decode()))
+            self.next = revision + 1
+
+
+class Torture:
+    def __init__(self, options):
+        self.o = options
+        self.random = random.Random(options.seed)
+        self.base = rig.directory()
+        self.wires = Wires(options.members)
+        self.members, self.faults, self.hung = [], {}, []
+        for n in range(1, options.members + 1):
+            base = os.path.join(self.base, str(n))
+            os.makedirs(base)
+            self.members.append(Member(base, n, options.members, self.wires))
+
+    def close(self):
+        for m in self.members:
+            m.close()
+        self.wires.close()
+
+    # --- faults: each lasts a while and heals ---
+
+    def some(self):
+        """A minority."""
+        return self.random.sample(self.members, self.random.randint(1, (len(self.members) - 1) // 2))
+
+    def leader(self):
+        for m in self.members:
+            try:
+                if m.alive() and calls.attribute(m.root, "leader") == calls.attribute(m.root, "member_id"):
+                    return [m]
+            except OSError:
+                pass
+        return self.some()
+
+    def lasts(self, least=0.3, most=3.0):
+        time.sleep(self.random.uniform(least, most))
+
+    def kill(self, members):
+        for m in members:
+            m.kill()
+        self.lasts(0.0, 2.0)
+        for m in members:
+            m.restart()
+
+    def kill_one(self):
+        self.kill(self.some())
+
+    def kill_leader(self):
+        self.kill(self.leader())
+
+    def kill_all(self):
+        self.kill(self.members)
+
+    def pause(self):
+        chosen = self.leader() if self.random.random() < 0.5 else self.some()
+        chosen = [m for m in chosen if m.alive()]
+        for m in chosen:
+            os.kill(m.pid or m._server_under_wrapper(), signal.SIGSTOP)
+        self.lasts()
+        for m in chosen:
+            self.try_to_leave(m)
+            os.kill(m.pid or m._server_under_wrapper(), signal.SIGCONT)
+
+    def try_to_leave(self, m):
+        """A call at a stopped node can be interrupted."""
+        child = subprocess.Popen(["stat", os.path.join(m.root, "t")], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        time.sleep(0.1)
+        child.kill()
+        try:
+            child.wait(3 * tap.SLOW)
+        except subprocess.TimeoutExpired:
+            self.hung.append("a call at a stopped %s could not be interrupted" % m.name)
+
+    def isolate(self):
+        for m in self.some():
+            self.cut(m, True, True)
+        self.lasts()
+        self.wires.heal()
+
+    def one_way(self):
+        m = self.random.choice(self.members)
+        into = self.random.random() < 0.5
+        self.cut(m, into, not into)
+        self.lasts()
+        self.wires.heal()
+
+    def cut(self, m, into, out):
+        others = [x for x in self.members if x is not m]
+        if into:
+            self.wires.filter(m.number, [self.wires.from_node(x.number) for x in others])
+        if out:
+            for x in others:
+                self.wires.filter(x.number, [self.wires.from_node(m.number)])
+
+    def lose_packets(self):
+        for m in self.members:
+            self.wires.filter(m.number, ["ip saddr 10.77.0.0/28 numgen random mod 100 < 30 drop"])
+        self.lasts(1.0, 4.0)
+        self.wires.heal()
+
+    def fill_disk(self):
+        m = self.random.choice(self.members)
+        m.disk.fill(200 * 1024)
+        self.lasts(1.0, 4.0)
+        m.disk.make_room()
+        m.restart()
+
+    def power_cut(self):
+        m = self.random.choice(self.members)
+        m.disk.power_cut()
+        self.lasts(0.2, 1.5)
+        m.kill()
+        m.disk.power_back()
+        m.restart()
+
+    def failed_sync(self):
+        m = self.random.choice([m for m in self.members if m.alive()])
+        pid = m.pid or m._server_under_wrapper()
+        tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e",
+                                   "inject=fdatasync:error=EIO:when=3", "-p", str(pid)],
+                                  stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 5
+        while m.alive() and time.monotonic() < end:
+            time.sleep(0.05)
+        tracer.terminate()
+        tracer.wait(10)
+        if not m.alive():
+            m.restart()
+
+    FAULTS = [kill_one, kill_leader, kill_leader, kill_all, pause, pause, isolate, isolate, one_way, one_way,
+              lose_packets, fill_disk, power_cut, failed_sync]
+
+    # --- a run ---
+
+    def start(self):
+        for m in self.members:
+            m.spawn()
+        for m in self.members:
+            m.wait_ready(30)
+        os.makedirs(os.path.join(self.members[0].root, "t"), exist_ok=True)
+        calls.put(os.path.join(self.members[0].root, "t", "%"), b"first")  # the directory stays
+
+    def start_workers(self):
+        stop = os.path.join(self.base, "stop")
+        addresses, roots = [m.address for m in self.members], [m.root for m in self.members]
+        jobs = [(workers.ByApi, (n, addresses, self.o.seed * 100 + n)) for n in range(3)]
+        jobs += [(workers.ByMount, (n, roots, self.o.seed * 100 + n)) for n in range(3, 6)]
+        self.paths = [os.path.join(self.base, "history-%d" % i) for i in range(len(jobs))]
+        self.pids = [calls.in_child(workers.work, kind, arguments, stop, path)
+                     for (kind, arguments), path in zip(jobs, self.paths)]
+        return stop
+
+    def collect(self, stop):
+        import pickle
+        open(stop, "w").close()
+        history, slowest = [], 0.0
+        end = time.monotonic() + 20 * tap.SLOW
+        for pid, path in zip(self.pids, self.paths):
+            while not os.path.exists(path) and time.monotonic() < end:
+                time.sleep(0.02)
+            if not os.path.exists(path):
+                self.hung.append("worker %d hangs in a call" % pid)
+                os.kill(pid, signal.SIGKILL)
+                continue
+            os.waitpid(pid, 0)
+            with open(path, "rb") as f:
+                calls_made, took = pickle.load(f)
+            history += calls_made
+            slowest = max(slowest, took)
+        return history, slowest
+
+    def heal(self):
+        self.wires.heal()
+        for m in self.members:
+            if not m.alive():
+                m.restart()
+        for m in self.members:
+            m.wait_ready(60)
+
+    def agree(self):
+        def same():
+            try:
+                revisions = {calls.revision(m.root) for m in self.members}
+            except OSError:
+                return None
+            return revisions.pop() if len(revisions) == 1 else None
+        return tap.wait_until(same, 60, "one revision on all members", pause=0.05)
+
+    def trouble(self, end):
+        while time.monotonic() < end:
+            fault = self.random.choice(self.FAULTS)
+            name = fault.__name__.replace("_", " ")
+            self.faults[name] = self.faults.get(name, 0) + 1
+            if self.o.verbose:
+                print("# %s" % name, flush=True)
+            fault(self)
+            time.sleep(self.random.uniform(0.2, 1.5))
+
+    def run(self):
+        self.start()
+        stop = self.start_workers()  # forks: before there are threads
+        watchers = [Watcher([m.address for m in self.members], self.o.seed * 7 + i) for i in range(2)]
+        for w in watchers:
+            w.start()
+        began = time.monotonic()
+        self.trouble(began + self.o.seconds)
+        self.heal()
+        time.sleep(2)
+        history, slowest = self.collect(stop)
+        revision = self.agree()
+        for w in watchers:
+            tap.wait_until(lambda: w.next > revision or w.wrong, 30, "a watch that has all revisions")
+            w.stop = True
+            w.join(30)
+            if w.wrong:
+                raise Wrong(w.wrong)
+        changes = watchers[0].changes
+        if changes != watchers[1].changes:
+            raise Wrong("two watches of the same differ")
+        judge(history, [c for c in changes if c[1] != "%"])
+        if self.hung:
+            raise Wrong("; ".join(self.hung))
+        return history, slowest, time.monotonic() - began
+
+
+def report(t, history, slowest, took):
+    by = {}
+    for c in history:
+        by[c.state] = by.get(c.state, 0) + 1
+    print("# %d operations on %d members in %.0f s: %s; slowest call %.1f s"
+          % (len(history), t.o.members, took, ", ".join("%d %s" % (n, s) for s, n in sorted(by.items())), slowest))
+    print("# faults: %s" % ", ".join("%d %s" % (n, f) for f, n in sorted(t.faults.items())))
+
+
+def main():
+    flags = argparse.ArgumentParser()
+    flags.add_argument("--minutes", type=float)
+    flags.add_argument("--seconds", type=float, default=60)
+    flags.add_argument("--members", type=int, default=3, choices=(3, 5))
+    flags.add_argument("--seed", type=int, default=int(time.time()))
+    flags.add_argument("--tap", action="store_true")
+    flags.add_argument("--verbose", action="store_true")
+    o = flags.parse_args()
+    o.seconds = o.minutes * 60 if o.minutes else o.seconds
+    if o.tap:
+        print("TAP version 13\n1..1", flush=True)
+    replay = "./dev torture --seed %d --seconds %g --members %d" % (o.seed, o.seconds, o.members)
+    try:
+        if os.geteuid() != 0:
+            raise tap.Skip("namespaces and loop devices need root")
+        for program in ("ip", "nft", "nsenter", "strace", "mkfs.ext4"):
+            rig.need_program(program)
+        try:
+            import grpc  # noqa: F401
+        except ImportError:
+            raise tap.Skip("python3-grpcio is not installed (%s)" % sys.executable)
+        rig.need_fuse()
+        t = Torture(o)
+    except tap.Skip as reason:
+        print("ok 1 - torture # SKIP %s" % reason)
+        return 0
+    try:
+        done = t.run()
+        report(t, *done)
+        print("ok 1 - torture")
+        return 0
+    except (Wrong, tap.Failure) as wrong:
+        print("# %s\n# again (as far as processes repeat): %s" % (str(wrong).replace("\n", "\n# "), replay))
+        for m in t.members:
+            print("# the end of %s's log:\n#   %s" % (m.name, "\n#   ".join(m.output()[-1200:].splitlines())))
+        print("not ok 1 - torture")
+        return 1
+    finally:
+        t.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Workers: processes that call through the API and through the mounts, and
+remember what they asked and what they heard."""
+
+import errno
+import os
+import pickle
+import random
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+for folder in ("real", "etcd"):
+    sys.path.insert(0, os.path.join(HERE, os.pardir, folder))
+
+import calls   # noqa: E402
+from judge import Call  # noqa: E402
+
+KEYS = ["k%d" % i for i in range(6)]
+FOLDER = b"/t/"
+NEVER = {errno.EROFS}
+GONE = {errno.ENOTCONN, errno.ECONNABORTED, errno.ENODEV, errno.ESHUTDOWN, errno.ENXIO}
+
+
+class ByApi:
+    """One client, one call at a time, to a node of its choice."""
+
+    def __init__(self, number, addresses, seed):
+        import rpc
+        import schema
+        self.rpc, self.pb = rpc, schema.pb
+        self.addresses = addresses
+        self.random = random.Random(seed)
+        self.number, self.count = number, 0
+        self.clients = {}
+        self.known = {}  # key -> mod_revision last read
+
+    def client(self):
+        address = self.random.choice(self.addresses)
+        if address not in self.clients:
+            self.clients[address] = self.rpc.Client(address)
+        return address, self.clients[address]
+
+    def one(self):
+        kind = self.random.choice(["get", "get", "get", "put", "put", "swap", "delete", "serializable"])
+        key = self.random.choice(KEYS)
+        self.count += 1
+        value = "%d.%d" % (self.number, self.count)
+        address, client = self.client()
+        pb, raw = self.pb, FOLDER + key.encode()
+        c = Call({"serializable": "get"}.get(kind, kind), key, value, time.monotonic_ns(), where=address)
+        limit = 7
+        if kind in ("get", "serializable"):
+            c.serializable = kind == "serializable"
+            answer = client.call("etcdserverpb.KV/Range", pb.RangeRequest(key=raw, serializable=c.serializable), limit)
+        elif kind == "put":
+            answer = client.call("etcdserverpb.KV/Put", pb.PutRequest(key=raw, value=value.encode()), limit)
+        elif kind == "delete":
+            c.value = None
+            answer = client.call("etcdserverpb.KV/DeleteRange", pb.DeleteRangeRequest(key=raw), limit)
+        else:
+            c.expected = self.known.get(key, 0)
+            request = pb.TxnRequest()
+            compare = request.compare.add(key=raw, mod_revision=c.expected)
+            compare.target = 2  # MOD
+            request.success.add().request_put.CopyFrom(pb.PutRequest(key=raw, value=value.encode()))
+            answer = client.call("etcdserverpb.KV/Txn", request, limit)
+        if isinstance(answer, self.rpc.Error):
+            if answer.text == "etcdserver: no leader":
+                c.state = "never"
+            return c
+        c.end, c.state, c.revision = time.monotonic_ns(), "ok", answer.header.revision
+        if c.kind == "get":
+            c.value = answer.kvs[0].value.decode() if answer.kvs else None
+            if not c.serializable:
+                self.known[key] = answer.kvs[0].mod_revision if answer.kvs else 0
+        elif kind == "delete":
+            c.took_place = answer.deleted > 0
+        elif kind == "swap":
+            c.took_place = answer.succeeded
+        return c
+
+
+class ByMount:
+    def __init__(self, number, roots, seed):
+        self.roots = roots
+        self.random = random.Random(seed)
+        self.number, self.count = number, 0
+
+    def one(self):
+        root = self.random.choice(self.roots)
+        key = self.random.choice(KEYS)
+        path = os.path.join(root, "t", key)
+        self.count += 1
+        value = "%d.%d" % (self.number, self.count)
+        writes = self.random.random() < 0.4
+        c = Call("write" if writes else "read", key, value, time.monotonic_ns(), where=root)
+        try:
+            if writes:
+                c.end = self.write(path, value)
+            else:
+                c.value, c.end = self.read(path)
+            c.state = "ok"
+        except FileNotFoundError:
+            # Of a write: no parent; of a read: nothing there, or no mount.
+            c.state = "ok" if not writes and self.is_mounted(root) else "unknown"
+            c.value, c.end = None if not writes else value, time.monotonic_ns()
+        except OSError as error:
+            if error.errno in NEVER:
+                c.state = "never"
+            elif error.errno in GONE:
+                time.sleep(0.05)
+            if not writes:
+                c.state = "unknown"
+        if c.state == "ok" and not writes and c.value == "":
+            c.state = "unknown"  # somebody on this mount is about to write it
+        return c
+
+    @staticmethod
+    def is_mounted(root):
+        try:
+            return os.getxattr(root, "user.keelfs.member_id") != b""
+        except OSError:
+            return False
+
+    @staticmethod
+    def write(path, value):
+        calls.put(path, value.encode())
+        return time.monotonic_ns()
+
+    @staticmethod
+    def read(path):
+        fd = os.open(path, os.O_RDONLY)
+        end = time.monotonic_ns()
+        try:
+            return os.read(fd, 4096).decode(), end
+        finally:
+            os.close(fd)
+
+
+def work(worker_of, arguments, stop, path):
+    """Until the file `stop` is there; then the history goes to `path`."""
+    worker = worker_of(*arguments)
+    history, slowest = [], 0
+    while not os.path.exists(stop):
+        c = worker.one()
+        history.append(c)
+        slowest = max(slowest, time.monotonic_ns() - c.begin)
+    with open(path + ".new", "wb") as f:
+        pickle.dump((history, slowest / 1e9), f)
+    os.rename(path + ".new", path)
