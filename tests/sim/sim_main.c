@@ -1,8 +1,9 @@
 /* keelfs-sim [--seed N] [--seeds COUNT] [--minutes M] [--members N]
- * [--lessees N] [--trace]
+ *            [--lessees N] [--trace] [--keep FILE]
  *
  * Runs one seed after another until the count or the time is used up; stops at
- * the first failure and prints the command that replays it. */
+ * the first failure, prints the command that replays it, and adds the seed to
+ * FILE. */
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -15,6 +16,19 @@ static double seconds_now(void)
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* It runs for ever from now on. */
+static void keep(const char *path, const struct sim_options *o,
+                 const struct sim_report *r)
+{
+    FILE *f = path != NULL ? fopen(path, "a") : NULL;
+    if (f != NULL) {
+        (void)fprintf(f, "%llu %u %s\n", (unsigned long long)o->seed,
+                      o->members, r->failure);
+        (void)fclose(f);
+        (void)printf("it is kept in %s\n", path);
+    }
 }
 
 static void report_failure(const struct sim_options *o,
@@ -36,11 +50,13 @@ int main(int argc, char **argv)
         {"members", required_argument, NULL, 'k'},
         {"lessees", required_argument, NULL, 'l'},
         {"trace", no_argument, NULL, 't'},
+        {"keep", required_argument, NULL, 'f'},
         {0}};
     uint64_t seed = (uint64_t)time(NULL) * 1000, seeds = 0;
     double minutes = 1;
     uint32_t members = 0, lessees = 0;
     bool trace = false;
+    const char *kept = NULL;
     int flag;
     while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
         switch (flag) {
@@ -62,6 +78,9 @@ int main(int argc, char **argv)
             break;
         case 't':
             trace = true;
+            break;
+        case 'f':
+            kept = optarg;
             break;
         default:
             return 2;
@@ -87,6 +106,7 @@ int main(int argc, char **argv)
         sim_run(&o, &r);
         if (r.failure[0] != '\0') {
             report_failure(&o, &r);
+            keep(kept, &o, &r);
             return 1;
         }
         runs++;
