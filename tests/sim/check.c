@@ -295,17 +295,14 @@ static bool as_operation(const struct record *r, uint32_t key,
                              .kind = LINEAR_WRITE,
                              .value = r->value};
     const bool is_own = r->key == key;
-    /* Written to a file that somebody unlinked, or a name unlinked before it
-     * was in the store. */
-    const bool vanished = r->by_file && r->answered && r->revision == 0;
     switch (r->kind) {
     case CALL_DELETE:
         if (r->answered && !r->took_place) {
             to->kind = LINEAR_READ; /* of nothing */
         }
-        return is_own && !r->never && !vanished;
+        return is_own && !r->never && !r->vanished;
     case CALL_PUT:
-        return is_own && !r->never && !vanished;
+        return is_own && !r->never && !r->vanished;
     case CALL_PAIR:
         to->value = is_own ? r->value : r->other;
         return (is_own || key_after(r->key) == key) && !r->never;

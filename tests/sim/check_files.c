@@ -92,7 +92,9 @@ static void check_write(struct sim *s, struct record *r, int64_t since,
     const struct change *c = find(all, r->key, r->value);
     if (c != NULL && c->revision > since && c->revision <= until) {
         r->revision = c->revision;
-    } else if (c != NULL || !was_absent(all, r->key, since, until)) {
+    } else if (c == NULL && was_absent(all, r->key, since, until)) {
+        r->vanished = true;
+    } else {
         sim_fail(s, "a process's write of %llu to key %u is %s",
                  (unsigned long long)r->value, r->key,
                  c == NULL ? "lost" : "out of its time");
@@ -106,10 +108,10 @@ static void check_unlink(struct sim *s, struct record *r, int64_t since,
     for (size_t i = changes_at(all, since + 1);
          i < all->count && all->list[i].revision <= until; i++) {
         if (all->list[i].key == r->key && all->list[i].value == 0) {
-            r->revision = all->list[i].revision;
             return; /* this one or a later one */
         }
     }
+    r->vanished = true; /* before it was in the store */
     if (!is_being_made(s, r, r->key)) {
         sim_fail(s, "a process unlinked key %u, and it stayed", r->key);
     }

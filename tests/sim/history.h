@@ -64,6 +64,8 @@ struct record {
     bool answered;   /* false: the outcome is not known */
     bool never;      /* promised: it did not and will not happen */
     bool took_place; /* answered, and changed something */
+    bool vanished;   /* by_file: with a file that somebody unlinked, or with a
+                        name   unlinked before it was in the store */
     bool compacted;  /* answered: the revision asked for is gone */
 };
 

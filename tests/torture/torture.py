@@ -112,13 +112,18 @@ class Torture:
         self.random = random.Random(options.seed)
         self.base = rig.directory()
         self.wires = Wires(options.members)
-        self.members, self.faults, self.hung = [], {}, []
+        self.members, self.faults, self.hung, self.pids = [], {}, [], []
         for n in range(1, options.members + 1):
             base = os.path.join(self.base, str(n))
             os.makedirs(base)
             self.members.append(Member(base, n, options.members, self.wires))
 
     def close(self):
+        for pid in self.pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         for m in self.members:
             m.close()
         self.wires.close()
@@ -262,7 +267,7 @@ class Torture:
         open(stop, "w").close()
         history, slowest = [], 0.0
         end = time.monotonic() + 20 * tap.SLOW
-        for pid, path in zip(self.pids, self.paths):
+        for pid, path in zip(list(self.pids), self.paths):
             while not os.path.exists(path) and time.monotonic() < end:
                 time.sleep(0.02)
             if not os.path.exists(path):
@@ -270,6 +275,7 @@ class Torture:
                 os.kill(pid, signal.SIGKILL)
                 continue
             os.waitpid(pid, 0)
+            self.pids = [p for p in self.pids if p != pid]
             with open(path, "rb") as f:
                 calls_made, took = pickle.load(f)
             history += calls_made

@@ -12,7 +12,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 for folder in ("real", "etcd"):
     sys.path.insert(0, os.path.join(HERE, os.pardir, folder))
 
-import calls   # noqa: E402
+import calls  # noqa: E402
+import rig    # noqa: E402
 from judge import Call  # noqa: E402
 
 KEYS = ["k%d" % i for i in range(6)]
@@ -139,12 +140,15 @@ class ByMount:
 
 def work(worker_of, arguments, stop, path):
     """Until the file `stop` is there; then the history goes to `path`."""
+    rig.die_with_parent()
     worker = worker_of(*arguments)
     history, slowest = [], 0
     while not os.path.exists(stop):
         c = worker.one()
         history.append(c)
         slowest = max(slowest, time.monotonic_ns() - c.begin)
+        if c.state != "ok":
+            time.sleep(0.02)  # what is gone is not back at once
     with open(path + ".new", "wb") as f:
         pickle.dump((history, slowest / 1e9), f)
     os.rename(path + ".new", path)
