@@ -24,8 +24,8 @@ static void keep(const char *path, const struct sim_options *o,
 {
     FILE *f = path != NULL ? fopen(path, "a") : NULL;
     if (f != NULL) {
-        (void)fprintf(f, "%llu %u %s\n", (unsigned long long)o->seed,
-                      o->members, r->failure);
+        (void)fprintf(f, "%llu %u %u %s\n", (unsigned long long)o->seed,
+                      o->members, o->lessees, r->failure);
         (void)fclose(f);
         (void)printf("it is kept in %s\n", path);
     }
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
         {0}};
     uint64_t seed = (uint64_t)time(NULL) * 1000, seeds = 0;
     double minutes = 1;
-    uint32_t members = 0, lessees = 0;
+    uint32_t members = 0, lessees = 3;
     bool trace = false;
     const char *kept = NULL;
     int flag;

@@ -13,26 +13,27 @@ static struct sim_options options_of(uint64_t seed, uint32_t members)
                                 .healed_ms = 5000};
 }
 
-static void run(uint64_t seed, uint32_t members, struct sim_report *ret)
+static void run_with(uint64_t seed, uint32_t members, uint32_t lessees,
+                     struct sim_report *ret)
 {
-    const struct sim_options o = options_of(seed, members);
+    struct sim_options o = options_of(seed, members);
+    o.lessees = lessees;
     sim_run(&o, ret);
     if (ret->failure[0] != '\0') {
-        fail_msg("%s; replay: ./dev sim --seed %llu --members %u --trace",
-                 ret->failure, (unsigned long long)seed, members);
+        fail_msg("%s; replay: ./dev sim --seed %llu --members %u --lessees %u "
+                 "--trace",
+                 ret->failure, (unsigned long long)seed, members, lessees);
     }
+}
+
+static void run(uint64_t seed, uint32_t members, struct sim_report *ret)
+{
+    run_with(seed, members, 0, ret);
 }
 
 static void run_leases(uint64_t seed, uint32_t members, struct sim_report *ret)
 {
-    struct sim_options o = options_of(seed, members);
-    o.lessees = 6;
-    sim_run(&o, ret);
-    if (ret->failure[0] != '\0') {
-        fail_msg("%s; replay: ./dev sim --seed %llu --members %u --lessees 6 "
-                 "--trace",
-                 ret->failure, (unsigned long long)seed, members);
-    }
+    run_with(seed, members, 6, ret);
 }
 
 /* A seed that does not repeat is a failure nobody can look at. */
@@ -57,11 +58,12 @@ TEST(sim, seeds_that_failed_once_stay_mended)
     EXPECT(f != NULL);
     while (fgets(line, sizeof line, f) != NULL) {
         unsigned long long seed;
-        unsigned members;
+        unsigned members, lessees;
         if (line[0] != '#') {
-            EXPECT_INT(sscanf(line, "%llu %u", &seed, &members), 2);
+            EXPECT_INT(sscanf(line, "%llu %u %u", &seed, &members, &lessees),
+                       3);
             struct sim_report r;
-            run(seed, members, &r);
+            run_with(seed, members, lessees, &r);
             runs++;
         }
     }
