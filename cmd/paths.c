@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* --- resolving --- */
@@ -232,11 +233,75 @@ static enum status check_pair(const struct place *a, const struct place *b,
     return ST_OK;
 }
 
+/* The lowest directory on the way to the path that exists; false: cannot be
+ * looked at. */
+static bool look_above(const char *resolved, struct stat *ret)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s", resolved);
+    while (stat(path[0] != '\0' ? path : "/", ret) != 0) {
+        char *slash = strrchr(path, '/');
+        if (errno != ENOENT || slash == NULL) {
+            return false;
+        }
+        *slash = '\0';
+    }
+    return true;
+}
+
+/* Where a device is mounted by a keelfs, from /proc/self/mountinfo: its fields
+ * are "ID PARENT MAJOR:MINOR ROOT POINT … - TYPE …" (proc(5)). */
+static bool keelfs_is_mounted(dev_t device, char *ret, size_t size)
+{
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    bool found = false;
+    while (f != NULL && !found && getline(&line, &capacity, f) > 0) {
+        unsigned int major_number, minor_number;
+        int at = 0;
+        if (sscanf(line, "%*d %*d %u:%u %*s %n", &major_number, &minor_number,
+                   &at) != 2 ||
+            at == 0 || makedev(major_number, minor_number) != device ||
+            strstr(line, " - fuse.keelfs ") == NULL) {
+            continue;
+        }
+        (void)snprintf(ret, size, "%.*s", (int)strcspn(line + at, " "),
+                       line + at);
+        found = true;
+    }
+    free(line);
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return found;
+}
+
+/* A store in a store: it would write through another node, which cannot map
+ * files, and perhaps wait for it for good. */
+static enum status refuse_in_keystore(const char *data_dir,
+                                      struct fault *reterr)
+{
+    struct stat above;
+    char point[PATH_MAX];
+    if (!look_above(data_dir, &above) ||
+        !keelfs_is_mounted(above.st_dev, point, sizeof point)) {
+        return ST_OK; /* opening it says what is wrong, if anything is */
+    }
+    return fault_set(reterr, ST_INVALID,
+                     "the data directory '%s' is inside a mounted keystore, "
+                     "'%s', which cannot hold one; put it on a disk",
+                     data_dir, point);
+}
+
 enum status paths_check(const struct paths *p, struct fault *reterr)
 {
     char data_dir[PATH_MAX];
     enum status st =
         paths_resolve(p->data_dir, data_dir, sizeof data_dir, reterr);
+    if (st == ST_OK) {
+        st = refuse_in_keystore(data_dir, reterr);
+    }
     struct place *mounts = xcalloc(p->mounts_count + 1, sizeof mounts[0]);
     for (size_t i = 0; st == ST_OK && i < p->mounts_count; i++) {
         st = look_at_mount(p->mounts[i], &mounts[i], reterr);

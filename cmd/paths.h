@@ -21,7 +21,8 @@ struct paths {
  *   ST_NOT_FOUND  a mount point does not exist
  *   ST_INVALID    it is no directory, or something is inside a mount: the data
  *                 directory, the log, the working directory, standard output
- *                 or error, another mount; or a mount is in the data directory
+ *                 or error, another mount; or a mount is in the data directory;
+ *                 or that is in a mount of another node
  *   others        a path cannot be looked at */
 enum status paths_check(const struct paths *p, struct fault *reterr) MUST_USE;
 

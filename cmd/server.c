@@ -239,7 +239,11 @@ static enum status check_places(const struct server_options *o,
                                 .log = log_is_file ? o->log_output : NULL,
                                 .mounts = o->mounts,
                                 .mounts_count = o->mounts_count};
-    return paths_check(&paths, reterr);
+    enum status st = paths_check(&paths, reterr);
+    for (size_t i = 0; st == ST_OK && i < o->mounts_count; i++) {
+        st = fs_mount_check(o->mounts[i], reterr);
+    }
+    return st;
 }
 
 /* The log goes to standard error; another place takes standard error's. */

@@ -50,6 +50,10 @@ void fs_options_default(struct fs_options *ret);
 enum status fs_options_parse(const char *text, struct fs_options *ret,
                              struct fault *reterr) MUST_USE;
 
+/* What fs_mount() would find wrong with the place, before there is anything to
+ * mount; a dead mount is taken away already. */
+enum status fs_mount_check(const char *path, struct fault *reterr) MUST_USE;
+
 /* Mounts kv at `path` (an existing directory; a dead mount left by a killed
  * process is replaced).  kv must outlive it.  The clock is CLOCK_MONOTONIC in
  * nanoseconds, passed in by the owner.

@@ -23,7 +23,7 @@ static void detach(const char *path)
 
 /* An existing directory with nothing mounted on it, after a mount that a killed
  * process has left there was taken away. */
-static enum status check_mount_point(const char *path, struct fault *reterr)
+enum status fs_mount_check(const char *path, struct fault *reterr)
 {
     struct stat here;
     struct stat above;
@@ -64,7 +64,7 @@ enum status fs_mount(struct kv *kv, const char *path,
                      const struct fs_options *options, struct fs **ret,
                      struct fault *reterr)
 {
-    enum status st = check_mount_point(path, reterr);
+    enum status st = fs_mount_check(path, reterr);
     if (st != ST_OK) {
         return st;
     }

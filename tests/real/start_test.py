@@ -100,8 +100,14 @@ def a_mount_point_where_a_live_node_is_mounted_is_refused(base):
         calls.put(node.mounts[0] + "/f", b"v")
         refused(["server", "--data-dir", base + "/second", "--mount", node.mounts[0]],
                 [node.mounts[0], ("busy", "mounted", "in use")])
+        expect(not os.path.exists(base + "/second"), "a node was begun before its place was looked at")
         expect_equal(calls.read(node.mounts[0] + "/f"), b"v", "the first node's mount")
         expect_equal(len(rig.mounts_at(node.mounts[0])), 1, "mounts there")
+        # A store cannot be kept in a store.
+        os.mkdir(base + "/m")
+        refused(["server", "--data-dir", node.mounts[0] + "/sub/data", "--mount", base + "/m"],
+                [node.mounts[0], "inside a mounted keystore", "put it on a disk"])
+        expect_equal(os.listdir(node.mounts[0]), ["f"], "what is in the first node's mount")
         node.stop()
     finally:
         node.close()
