@@ -81,7 +81,9 @@ static void unlinked(struct fs_call *c)
     fs_events_own(fs, fs_call_revision(c), BYTES_NONE, BYTES_NONE);
     fs_replay_overtake(fs, &c->target, fs_call_revision(c));
     struct fs_node *n = fs_node_find(fs, false, buf_bytes(&c->target.key));
-    if (n != NULL) {
+    if (n != NULL && fs_key_is_marker(buf_bytes(&c->target.key))) {
+        fs_node_replace(fs, n, fs_call_revision(c)); /* the key lives on */
+    } else if (n != NULL) {
         fs_node_end(fs, n, fs_call_revision(c));
     }
     fs_reply_errno(c, 0);
@@ -131,8 +133,13 @@ static void unlink_ask(struct fs_call *c)
         c->compares[txn->compares_count++] = (struct kv_compare){
             .keys = fs_target_below(&c->target), .target = KV_COMPARE_CREATE};
     }
-    c->success[0] = (struct kv_op){.type = KV_OP_DELETE_RANGE,
-                                   .delete_range = {.keys = key}};
+    /* The directory stays, whose marker's value was the file. */
+    c->success[0] =
+        fs_key_is_marker(key.key)
+            ? (struct kv_op){.type = KV_OP_PUT,
+                             .put = {.key = key.key, .keep_lease = true}}
+            : (struct kv_op){.type = KV_OP_DELETE_RANGE,
+                             .delete_range = {.keys = key}};
     txn->success_count = 1;
     txn->failure_count = fs_target_look(&c->target, c->failure);
     fs_call_ask(c, unlinked);

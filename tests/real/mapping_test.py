@@ -100,6 +100,19 @@ def percent_alone_is_the_empty_component(tree):
     expect_equal(key_of(os.path.join(b, "d", "%")), b"/empty/d/", "key")
     expect_equal(calls.read(os.path.join(b, "d", "%")), b"marker's value")
     expect_equal(os.listdir(os.path.join(b, "d")), ["%"], "entries")
+    # The file goes, the directory stays, and may have it again.
+    for there, other in ((a, b), (b, a)):
+        with open(os.path.join(there, "d", "%"), "rb") as held:
+            os.unlink(os.path.join(there, "d", "%"))
+            expect_equal(os.listdir(os.path.join(other, "d")), [], "entries after rm")
+            expect_equal(calls.errno_of(os.stat, os.path.join(there, "d", "%")), "ENOENT", "a removed %")
+            expect_equal(calls.errno_of(os.unlink, os.path.join(other, "d", "%")), "ENOENT", "rm again")
+            calls.put(os.path.join(there, "d", "%"), b"again")
+            expect_equal(held.read()[:5], b"marke" if there == a else b"again", "the removed file, still open")
+        expect_equal(calls.read(os.path.join(other, "d", "%")), b"again", "made again")
+    os.unlink(os.path.join(b, "d", "%"))
+    os.rmdir(os.path.join(b, "d"))
+    expect(not os.path.exists(os.path.join(a, "d")), "rmdir after rm")
     os.mkdir(os.path.join(a, "e"))
     os.mkdir(os.path.join(a, "e", "%"))
     calls.put(os.path.join(a, "e", "%", "b"), b"v")
