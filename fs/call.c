@@ -115,6 +115,8 @@ static void call_free(struct fs_call *c)
 {
     fs_target_fini(&c->target);
     fs_target_fini(&c->other);
+    buf_fini(&c->guard.below);
+    buf_fini(&c->guard.end);
     buf_fini(&c->data);
     free(c);
 }
@@ -163,6 +165,8 @@ static void call_end(struct fs_call *c)
     }
     struct fs_call clean = {.target = c->target, .other = c->other};
     clean.data = c->data;
+    clean.guard.below = c->guard.below;
+    clean.guard.end = c->guard.end;
     *c = clean;
     list_init(&c->link);
     list_init(&c->waiting);

@@ -12,6 +12,7 @@
 
 struct fs_handle;
 struct fs_listing;
+struct fs_call;
 
 /* A name in a directory, with the ranges that say what it is. */
 struct fs_target {
@@ -21,6 +22,15 @@ struct fs_target {
     struct buf below; /* beginning of the keys of the directory; for KEY and
                          DIRECTORY */
     struct buf end;   /* of that range */
+};
+
+/* A transaction around another (fs/guard.c). */
+struct fs_guard {
+    struct buf below, end; /* of the directory */
+    struct kv_txn_spec inner;
+    struct kv_op change;
+    struct kv_compare nothing;
+    void (*next)(struct fs_call *c);
 };
 
 /* How a call may end early. */
@@ -56,6 +66,7 @@ struct fs_call {
     struct fs_node *node; /* held */
     struct fs_handle *handle;
     struct fs_target target, other;
+    struct fs_guard guard;
     struct fs_node *locked[2]; /* whose kernel locks it keeps */
     bool renames;              /* counted in fs->renames_parked */
     struct fuse_file_info file;
@@ -83,6 +94,10 @@ struct kv_txn_spec *fs_call_txn(struct fs_call *c);
 struct kv_lease *fs_call_lease(struct fs_call *c, enum kv_lease_op op,
                                int64_t id);
 void fs_call_ask(struct fs_call *c, void (*next)(struct fs_call *c));
+/* A transaction that needs the directory to be there; else the call ends with
+ * ESTALE.  The answer is as if it had been asked alone. */
+void fs_call_ask_within(struct fs_call *c, const struct fs_node *directory,
+                        void (*next)(struct fs_call *c));
 /* The answer's status, and the revision it was given at. */
 enum status fs_call_status(const struct fs_call *c);
 int64_t fs_call_revision(const struct fs_call *c);

@@ -77,7 +77,7 @@ void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
     c->success[0] = (struct kv_op){.type = KV_OP_PUT, .put = {.key = below}};
     c->success[1] = fs_op_group(below, buf_bytes(&c->target.end));
     txn->success_count = 2;
-    fs_call_ask(c, made);
+    fs_call_ask_within(c, c->target.parent, made);
 }
 
 /* --- RMDIR --- */

@@ -211,7 +211,7 @@ static void create_exclusively(struct fs_call *c)
     c->success[0] = (struct kv_op){.type = KV_OP_PUT, .put = {.key = key.key}};
     c->success[1] = fs_op_key(key);
     txn->success_count = 2;
-    fs_call_ask(c, created_exclusively);
+    fs_call_ask_within(c, c->target.parent, created_exclusively);
 }
 
 /* A file in a directory that was removed meanwhile would bring it back: asks

@@ -87,6 +87,17 @@ static void directory_moved(struct fs_call *c)
     fs_reply_errno(c, 0);
 }
 
+/* Within one directory what is moved proves that it is there. */
+static void ask_with_new_parent(struct fs_call *c,
+                                void (*next)(struct fs_call *c))
+{
+    if (c->other.parent == c->target.parent) {
+        fs_call_ask(c, next);
+    } else {
+        fs_call_ask_within(c, c->other.parent, next);
+    }
+}
+
 static void move_directory(struct fs_call *c)
 {
     struct kv_txn_spec *txn = fs_call_txn(c);
@@ -114,7 +125,7 @@ static void move_directory(struct fs_call *c)
                                     .to = buf_bytes(&c->other.key)}};
     }
     txn->failure_count = fs_target_look(&c->other, c->failure);
-    fs_call_ask(c, directory_moved);
+    ask_with_new_parent(c, directory_moved);
 }
 
 /* --- files --- */
@@ -208,7 +219,7 @@ static void move_file(struct fs_call *c)
     size_t looks = fs_target_look(&c->target, c->failure);
     looks += fs_target_look(&c->other, c->failure + looks);
     txn->failure_count = looks;
-    fs_call_ask(c, file_moved);
+    ask_with_new_parent(c, file_moved);
 }
 
 /* --- exchange --- */

@@ -446,6 +446,9 @@ static bool holds(const struct fake_kv *f, const struct kv_compare *c)
     return any || holds_for(c, NULL);
 }
 
+static enum status do_branch(struct fake_kv *f, const struct kv_txn_spec *t,
+                             struct kv_txn_result *ret);
+
 static enum status do_op(struct fake_kv *f, const struct kv_op *op,
                          struct kv_op_result *ret)
 {
@@ -482,21 +485,24 @@ static enum status do_op(struct fake_kv *f, const struct kv_op *op,
         }
         ret->move.moved = do_move(f, &op->move);
         return ST_OK;
-    case KV_OP_TXN:
-        break;
+    case KV_OP_TXN: {
+        struct kv_txn_result *inner = arena(f, sizeof *inner);
+        ret->txn = inner;
+        return do_branch(f, op->txn, inner);
+    }
     }
     return ST_UNSUPPORTED;
 }
 
-static enum status do_txn(struct fake_kv *f, struct kv_txn *t)
+static enum status do_branch(struct fake_kv *f, const struct kv_txn_spec *t,
+                             struct kv_txn_result *ret)
 {
     bool succeeded = true;
-    for (size_t i = 0; i < t->spec.compares_count; i++) {
-        succeeded = succeeded && holds(f, &t->spec.compares[i]);
+    for (size_t i = 0; i < t->compares_count; i++) {
+        succeeded = succeeded && holds(f, &t->compares[i]);
     }
-    const struct kv_op *ops = succeeded ? t->spec.success : t->spec.failure;
-    const size_t count =
-        succeeded ? t->spec.success_count : t->spec.failure_count;
+    const struct kv_op *ops = succeeded ? t->success : t->failure;
+    const size_t count = succeeded ? t->success_count : t->failure_count;
     struct kv_op_result *results = arena(f, (count + 1) * sizeof *results);
     for (size_t i = 0; i < count; i++) {
         const enum status st = do_op(f, &ops[i], &results[i]);
@@ -505,10 +511,18 @@ static enum status do_txn(struct fake_kv *f, struct kv_txn *t)
             return st;
         }
     }
-    end_write(f);
-    t->result = (struct kv_txn_result){
+    *ret = (struct kv_txn_result){
         .succeeded = succeeded, .results = results, .results_count = count};
     return ST_OK;
+}
+
+static enum status do_txn(struct fake_kv *f, struct kv_txn *t)
+{
+    const enum status st = do_branch(f, &t->spec, &t->result);
+    if (st == ST_OK) {
+        end_write(f);
+    }
+    return st;
 }
 
 /* --- requests --- */
@@ -520,7 +534,7 @@ static bool is_write(const struct kv_txn *t)
             return true;
         }
     }
-    return false;
+    return t->spec.failure_count > 0 && t->spec.failure[0].type == KV_OP_TXN;
 }
 
 static void submit(struct fake_kv *f, struct kv_call *call, uint64_t kind)

@@ -183,6 +183,40 @@ TEST(rename, keeps_the_number)
     rig_end(&r);
 }
 
+static void remove_d(struct fake_kv *f)
+{
+    (void)fake_delete(f, "/d/");
+}
+
+/* Danger: rmdir elsewhere was acknowledged, and the directory is back, holding
+ * what a call here made in it that had begun before. */
+TEST(names, nothing_is_made_in_a_directory_that_has_gone)
+{
+    for (int what = 0; what < 4; what++) {
+        rig_begin(&r, "");
+        (void)fake_put(&r.kv, "/f", "1");
+        (void)fake_put(&r.kv, "/d/", "");
+        (void)fake_put(&r.kv, "/e/x", "");
+        const uint64_t d = rig_walk(&r, "d");
+        (void)rig_walk(&r, "f");
+        (void)rig_walk(&r, "e");
+        uint64_t node, h;
+        r.kv.before_txn = remove_d;
+        const int error =
+            what == 0   ? rig_create(&r, d, "n", O_WRONLY | O_EXCL, &node, &h)
+            : what == 1 ? rig_mkdir(&r, d, "n", NULL)
+            : what == 2 ? rig_rename(&r, FUSE_ROOT_ID, "f", d, "n", 0)
+                        : rig_rename(&r, FUSE_ROOT_ID, "e", d, "n", 0);
+        EXPECT_INT(error, ESTALE); /* the kernel walks again: ENOENT */
+        EXPECT_TEXT(rig_value(&r, "/d/"), "-");
+        EXPECT_TEXT(rig_value(&r, "/d/n"), "-");
+        EXPECT_TEXT(rig_value(&r, "/d/n/"), "-");
+        EXPECT_TEXT(rig_value(&r, "/d/n/x"), "-");
+        EXPECT_TEXT(rig_value(&r, "/f"), "1");
+        rig_end(&r);
+    }
+}
+
 TEST(rename, refusals)
 {
     rig_begin(&r, "");
