@@ -1,8 +1,10 @@
 /* Calls of one request: from its message to kv or admin, and the answer back.
  *
  *   begun --message--> running --submitted--> waiting --done--> answered
- *                         |                      |
- *                         +--refused--> answered +--client gone--> cancelled,
+ *                         |                   ^  |  |
+ *                         +--refused--> answered |  +--no leader--> held --+
+ *                                             +--|-------------------------+
+ *                                                +--client gone--> cancelled,
  *                                                   released by done
  *
  * A call is released when the client has been answered, or has gone and nothing
@@ -25,6 +27,7 @@ static struct api_call *call_new(struct api_method *m, struct grpc_call *grpc)
     } else {
         c = xcalloc(1, sizeof *c);
         list_init(&c->link);
+        list_init(&c->hold_link);
     }
     c->api = a;
     c->method = m;
@@ -50,7 +53,9 @@ void api_release(struct api_call *c)
     c->unpacked = NULL;
     c->own = NULL;
     c->free_own = NULL;
-    c->resume = c->gone = NULL;
+    c->resume = c->gone = c->again = NULL;
+    c->since_ns = 0;
+    list_remove(&c->hold_link);
     list_remove(&c->link);
     if (a->pool_count == POOL_MAX) {
         free(c);
@@ -85,17 +90,14 @@ static void on_writable(struct grpc_call *grpc)
 static void on_cancel(struct grpc_call *grpc)
 {
     struct api_call *c = grpc_call_state(grpc);
-    struct api *a = c->api;
     c->grpc = NULL;
     c->method->handled[GRPC_CANCELLED]++;
     if (c->gone != NULL) {
         c->gone(c);
     } else if (c->waiting == NULL) {
         api_release(c);
-    } else if (c->waiting_admin) {
-        admin_cancel(a->admin, c->waiting);
     } else {
-        kv_cancel(a->kv, c->waiting);
+        api_cancel_waiting(c);
     }
 }
 
@@ -146,31 +148,54 @@ void *api_unpack(struct api_call *c, const ProtobufCMessageDescriptor *type,
 /* --- to kv and admin --- */
 
 static void submit(struct api_call *c, struct kv_call *call,
-                   void (*done)(struct kv_call *))
+                   void (*done)(struct kv_call *),
+                   void (*again)(struct api_call *c))
 {
     must(c->waiting == NULL);
     call->done = done;
     c->waiting = call;
-    c->waiting_admin = false;
+    c->waiting_admin = again == NULL;
+    c->again = again;
+    c->since_ns = 0;
     c->api->held++;
+    if (again != NULL) {
+        again(c);
+    }
+}
+
+static void again_range(struct api_call *c)
+{
+    kv_range(c->api->kv, &c->range);
+}
+
+static void again_txn(struct api_call *c)
+{
+    kv_txn(c->api->kv, &c->txn);
+}
+
+static void again_compact(struct api_call *c)
+{
+    kv_compact(c->api->kv, &c->compact);
+}
+
+static void again_lease(struct api_call *c)
+{
+    kv_lease(c->api->kv, &c->lease);
 }
 
 void api_submit_range(struct api_call *c, void (*done)(struct kv_call *))
 {
-    submit(c, &c->range.call, done);
-    kv_range(c->api->kv, &c->range);
+    submit(c, &c->range.call, done, again_range);
 }
 
 void api_submit_txn(struct api_call *c, void (*done)(struct kv_call *))
 {
-    submit(c, &c->txn.call, done);
-    kv_txn(c->api->kv, &c->txn);
+    submit(c, &c->txn.call, done, again_txn);
 }
 
 void api_submit_compact(struct api_call *c, void (*done)(struct kv_call *))
 {
-    submit(c, &c->compact.call, done);
-    kv_compact(c->api->kv, &c->compact);
+    submit(c, &c->compact.call, done, again_compact);
 }
 
 void api_submit_lease(struct api_call *c, void (*done)(struct kv_call *))
@@ -179,8 +204,90 @@ void api_submit_lease(struct api_call *c, void (*done)(struct kv_call *))
         api_fail(c, API_NOT_SUPPORTED);
         return;
     }
-    submit(c, &c->lease.call, done);
-    kv_lease(c->api->kv, &c->lease);
+    submit(c, &c->lease.call, done, again_lease);
+}
+
+/* --- without a leader --- */
+
+/* etcd's time for a request: 5 s and two elections. */
+static int64_t patience_ns(const struct api *a)
+{
+    return (5000 + 2 * a->options.election_ms) * NS_PER_MS;
+}
+
+#define RETRY_NS (20 * NS_PER_MS)
+
+static void retry(void *arg)
+{
+    struct api *a = arg;
+    const bool has_leader = api_fresh_status(a)->leader != 0;
+    const int64_t now_ns = loop_now_ns();
+    struct list all;
+    list_init(&all);
+    list_splice(&all, &a->leaderless_calls);
+    struct list *node;
+    while ((node = list_pop(&all)) != NULL) {
+        struct api_call *c = container_of(node, struct api_call, hold_link);
+        const bool late = now_ns - c->since_ns >= patience_ns(a);
+        if (has_leader || late) {
+            a->held++;
+            if (!late) {
+                c->again(c);
+                continue;
+            }
+            c->waiting->status = ST_TIMEOUT;
+            c->waiting->done(c->waiting);
+        } else {
+            list_push(&a->leaderless_calls, &c->hold_link);
+        }
+    }
+    if (!list_is_empty(&a->leaderless_calls)) {
+        loop_timer_at(a->retry_timer, now_ns + RETRY_NS);
+    }
+}
+
+bool api_call_hold(struct api_call *c, const struct kv_call *call)
+{
+    struct api *a = c->api;
+    if (call->status != ST_NO_LEADER || c->again == NULL || c->grpc == NULL) {
+        return false;
+    }
+    if (c->since_ns == 0) {
+        c->since_ns = loop_now_ns();
+    }
+    a->held--; /* nothing was done, and nothing will be */
+    list_push(&a->leaderless_calls, &c->hold_link);
+    if (a->retry_timer == NULL) {
+        a->retry_timer = loop_timer_new(a->loop, retry, a);
+    }
+    loop_timer_at(a->retry_timer, loop_now_ns() + RETRY_NS);
+    return true;
+}
+
+static bool is_held(const struct api_call *c)
+{
+    return !list_is_empty(&c->hold_link);
+}
+
+/* The client of a call that is held has gone: there is nothing to cancel. */
+static void answer_held(struct api_call *c)
+{
+    list_remove(&c->hold_link);
+    c->api->held++;
+    c->waiting->status = ST_CANCELED;
+    c->waiting->done(c->waiting);
+}
+
+void api_cancel_waiting(struct api_call *c)
+{
+    must(c->waiting != NULL);
+    if (is_held(c)) {
+        answer_held(c);
+    } else if (c->waiting_admin) {
+        admin_cancel(c->api->admin, c->waiting);
+    } else {
+        kv_cancel(c->api->kv, c->waiting);
+    }
 }
 
 bool api_submit_admin(struct api_call *c, struct kv_call *call,
@@ -190,8 +297,7 @@ bool api_submit_admin(struct api_call *c, struct kv_call *call,
         api_fail(c, API_NOT_SUPPORTED);
         return false;
     }
-    submit(c, call, done);
-    c->waiting_admin = true;
+    submit(c, call, done, NULL);
     return true;
 }
 
@@ -199,6 +305,9 @@ bool api_call_back(struct api_call *c)
 {
     const struct kv_call *call = c->waiting;
     must(call != NULL);
+    if (api_call_hold(c, call)) {
+        return false;
+    }
     c->waiting = NULL;
     c->api->held--;
     if (c->grpc == NULL) {
@@ -206,6 +315,8 @@ bool api_call_back(struct api_call *c)
         return false;
     }
     if (call->status != ST_OK) {
+        c->api->counts.writes_failed +=
+            call->status == ST_TIMEOUT && c->again != again_range;
         api_fail_status(c, call->status);
         return false;
     }

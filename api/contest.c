@@ -58,7 +58,7 @@ static void gone(struct api_call *c)
     struct contest *t = contest_of(c);
     stop_watching(t);
     if (c->waiting != NULL) {
-        kv_cancel(c->api->kv, c->waiting); /* contest_back() does the rest */
+        api_cancel_waiting(c); /* contest_back() does the rest */
         return;
     }
     withdraw(t);
@@ -70,6 +70,9 @@ bool contest_back(struct contest *t)
     struct api_call *c = t->call;
     const struct kv_call *call = c->waiting;
     must(call != NULL);
+    if (api_call_hold(c, call)) {
+        return false;
+    }
     c->waiting = NULL;
     c->api->held--;
     if (c->grpc == NULL) {

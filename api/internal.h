@@ -39,6 +39,7 @@ struct api_method {
 
 struct api_counts {
     uint64_t watch_streams, watchers, watchers_parked, events;
+    uint64_t writes_failed; /* without a leader, or too late */
     uint64_t leader_changes, health_success, health_failures;
 };
 
@@ -60,7 +61,9 @@ struct api {
     size_t pool_count;
     struct list watch_streams;
     struct list lease_streams;
-    struct list busy_streams; /* watch streams with work for the hook */
+    struct list busy_streams;       /* watch streams with work for the hook */
+    struct list leaderless_calls;   /* writes that wait for a leader */
+    struct loop_timer *retry_timer; /* while there are some */
     size_t held; /* calls of kv and admin that are not done, all kinds */
 
     struct kv_status status; /* of this turn */
@@ -98,6 +101,10 @@ struct api_call {
     /* What kv or admin is doing for it; NULL: nothing. */
     struct kv_call *waiting;
     bool waiting_admin;
+    /* Until there is a leader, instead of being refused. */
+    struct list hold_link;             /* in api->leaderless_calls */
+    void (*again)(struct api_call *c); /* NULL: never */
+    int64_t since_ns;                  /* held; 0: not yet */
 
     /* Set by those that need them. */
     void (*resume)(struct api_call *c); /* there is room to send again */
@@ -156,6 +163,12 @@ bool api_submit_admin(struct api_call *c, struct kv_call *call,
 /* kv or admin is done: false when nobody is to be answered any more, or the
  * client has just been told why it failed. */
 bool api_call_back(struct api_call *c);
+
+/* Its answer, soon or at once, will be of no use any more. */
+void api_cancel_waiting(struct api_call *c);
+/* True: there is no leader, and the call waits for one, as it would in etcd;
+ * done() will be called later. For those that do not use api_call_back(). */
+bool api_call_hold(struct api_call *c, const struct kv_call *call);
 
 /* --- answers; c is gone after those that end it --- */
 struct buf *api_begin(struct api_call *c);

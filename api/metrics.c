@@ -63,6 +63,8 @@ static void add_server(struct api *a, struct buf *b)
             a->counts.leader_changes, "Changes of the leader seen.");
     gauge(b, "etcd_server_proposals_applied_total", s->applied,
           "Index of the last entry applied.");
+    counter(b, "etcd_server_proposals_failed_total", a->counts.writes_failed,
+            "Writes of clients that no leader took in time.");
     gauge(b, "etcd_server_quota_backend_bytes", s->quota_bytes,
           "Size at which the store refuses writes.");
     counter(b, "etcd_server_health_success", a->counts.health_success,

@@ -230,6 +230,7 @@ struct api *api_new(struct loop *loop, struct kv *kv, struct admin *admin,
     a->options = *options;
     list_init(&a->calls);
     list_init(&a->pool);
+    list_init(&a->leaderless_calls);
     list_init(&a->watch_streams);
     list_init(&a->lease_streams);
     list_init(&a->busy_streams);
@@ -321,6 +322,7 @@ void api_free(struct api *a)
         free(container_of(node, struct api_call, link));
     }
     loop_timer_free(a->leader_timer);
+    loop_timer_free(a->retry_timer);
     loop_hook_remove(&a->hook);
     free(a->methods);
     free(a->grpc_methods);

@@ -166,7 +166,6 @@ TEST(kv, failures_of_the_store_reach_the_client)
         int code;
         const char *text;
     } cases[] = {
-        {ST_NO_LEADER, 14, "etcdserver: no leader"},
         {ST_TIMEOUT, 14, "etcdserver: request timed out"},
         {ST_NO_SPACE, 8, "etcdserver: mvcc: database space exceeded"},
         {ST_TOO_LARGE, 3, "etcdserver: request is too large"},
@@ -186,6 +185,50 @@ TEST(kv, failures_of_the_store_reach_the_client)
         call_fini(&c);
     }
     rig_end(&r);
+}
+
+/* Stock clients do not repeat writes: one that finds no leader waits for the
+ * next one, and is told after etcd's time for a request that there was none. */
+TEST(kv, a_write_without_a_leader_waits_for_one)
+{
+    Etcdserverpb__PutRequest put = ETCDSERVERPB__PUT_REQUEST__INIT;
+    put.key = text("a");
+    enum { LEADER_COMES, NONE_COMES, CLIENT_GOES, ENDINGS };
+    for (int ending = 0; ending < ENDINGS; ending++) {
+        struct rig r;
+        struct grpc_call c = {0};
+        rig_begin(&r);
+        call_ask(&c, "/etcdserverpb.KV/Put", &put);
+        r.status.leader = 0;
+        rig_done(&r, rig_take(&r), ST_NO_LEADER);
+        EXPECT(!c.finished);
+        rig_pass(100);
+        EXPECT(rig_take(&r) == NULL); /* there is none yet */
+        if (ending == CLIENT_GOES) {
+            call_reset(&c);
+            EXPECT_INT(r.cancelled, 0);
+        } else if (ending == NONE_COMES) {
+            rig_pass(6800);
+            EXPECT(!c.finished);
+            rig_pass(200);
+            EXPECT_INT(c.code, 14);
+            EXPECT_TEXT(c.text, "etcdserver: request timed out");
+        } else {
+            r.status.leader = 7;
+            rig_pass(100);
+            struct kv_call *call = rig_take(&r);
+            EXPECT(call != NULL);
+            const struct kv_op_result result = {.type = KV_OP_PUT};
+            container_of(call, struct kv_txn, call)->result =
+                (struct kv_txn_result){true, &result, 1};
+            rig_done(&r, call, ST_OK);
+            EXPECT_INT(c.code, 0);
+        }
+        EXPECT(c.finished);
+        EXPECT_INT(api_calls(r.api), 0);
+        call_fini(&c);
+        rig_end(&r);
+    }
 }
 
 /* Answering a call that is gone would be a use after free; forgetting it would

@@ -446,5 +446,5 @@ void rig_end(struct rig *r)
     EXPECT(rig_take(r) == NULL);
     EXPECT_INT(rig_watches(r), 0);
     api_free(r->api);
-    EXPECT(list_is_empty(&timers));
+    EXPECT(list_is_empty(&timers)); /* none outlives the API */
 }
