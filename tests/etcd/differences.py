@@ -57,6 +57,16 @@ def of_fields(world, method, request, path, left, right):
     if method == "etcdserverpb.KV/Put" and path.startswith("error.") and request.lease:
         if "lease not found" in left or left == "NOT_FOUND":
             return "D6" if right in ("INVALID_ARGUMENT", "etcdserver: key not found") else None
+    if method == "etcdserverpb.Maintenance/Alarm" and path == "header" and left is None:
+        return "D11"
+    if method == "etcdserverpb.Maintenance/Alarm" and path == "alarms" and request.action == 2 and right is None:
+        return "D14"
+    if method == "etcdserverpb.Maintenance/HashKV" and path == "hash_revision" and left is None:
+        return "D12"
+    if method == "etcdserverpb.Maintenance/HashKV" and path == "compact_revision" and left == -1 and right is None:
+        return "D7"
+    if method.startswith("GET /") and left is None and path in ("reason", "storage"):
+        return "D13"
     if method == "no method" and request == "Nothing":
         return "D9"
     return None

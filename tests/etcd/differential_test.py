@@ -35,6 +35,7 @@ def finish(runner, name):
     if judge.explained:
         tap.note("explained by differences.md: %s" % dict(sorted(judge.explained.items())))
     text = "\n".join(compare.describe(m) for m in judge.mismatches[:6])
+    text += "".join("\n... %s at %s" % (m.method, m.path) for m in judge.mismatches[6:40])
     first = judge.mismatches[0] if judge.mismatches else None
     if first and first.method.endswith("/Txn"):
         import shrink
