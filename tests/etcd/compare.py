@@ -70,7 +70,7 @@ class Judge:
         self.compared[method] += 1
         if left == right:
             return True
-        self.explained.update(differences.settle(request, left, right))
+        self.explained.update(differences.settle(self.world, method, request, left, right))
         fine = True
         for path, a, b in walk(left, right):
             why = differences.of_fields(self.world, method, request, path, a, b)

@@ -123,6 +123,34 @@ def keeping_the_value_of_a_key_that_the_transaction_deletes(at):
 
 # --- upkeep ---
 
+# Danger (D14): a store that was full once refuses writes until somebody types
+# three commands.
+@tap.test(limit=60)
+def a_full_store_takes_writes_again_when_there_is_space(at):
+    from schema import pb
+    import rpc
+    server = servers.Keelfs(arguments=["--quota-backend-bytes", str(16 << 20)])
+    server.start()
+    server.wait()
+    client = rpc.Client(server.address)
+    put = pb.PutRequest(key=b"full", value=b"v" * 1000000)
+    answers = []
+    while len(answers) < 60 and not (answers and isinstance(answers[-1], rpc.Error)):
+        answers.append(client.call(KV + "Put", put))
+    full = ("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded")
+    expect_equal(error(answers[-1]), full, "after %d MB" % len(answers))
+    expect_equal(error(client.call("etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=100))), full)
+    expect_equal([a.alarm for a in client.call(MAINTENANCE + "Alarm", pb.AlarmRequest()).alarms], [1], "alarms")
+    expect(client.call(KV + "Range", pb.RangeRequest(key=b"full")).count == 1, "a read is refused too")
+    deleted = client.call(KV + "DeleteRange", pb.DeleteRangeRequest(key=b"full"))
+    expect_equal(deleted.deleted, 1, "deleted")
+    client.call(KV + "Compact", pb.CompactionRequest(revision=deleted.header.revision, physical=True))
+    client.call(MAINTENANCE + "Defragment", pb.DefragmentRequest())
+    tap.wait_until(lambda: not isinstance(client.call(KV + "Put", put), rpc.Error), 20, "a write that is taken again")
+    expect_equal(len(client.call(MAINTENANCE + "Alarm", pb.AlarmRequest()).alarms), 0, "alarms")
+    server.close()
+
+
 @tap.test()
 def status_has_what_3_6_adds(at):
     import re

@@ -209,37 +209,12 @@ def election(world):
     yield LEASE + "LeaseRevoke", pb.LeaseRevokeRequest(ID=number)
 
 
-# --- alarms ---
-
-def alarm(world):
-    """While there is no space, only what frees some is done."""
-    def alarm_request(action, kind=1):
-        return MAINTENANCE + "Alarm", pb.AlarmRequest(action=action, alarm=kind)
-    get, activate, deactivate = 0, 1, 2
-    yield alarm_request(get, 0)
-    yield alarm_request(activate)
-    yield alarm_request(activate)
-    yield alarm_request(get, 0)
-    yield alarm_request(get)
-    yield KV + "Put", pb.PutRequest(key=b"a", value=b"refused")
-    yield KV + "Txn", pb.TxnRequest(success=[pb.RequestOp(request_put=pb.PutRequest(key=b"a"))])
-    yield LEASE + "LeaseGrant", pb.LeaseGrantRequest(ID=9999, TTL=700)
-    yield KV + "Range", pb.RangeRequest(key=b"a")
-    # From here on the alarm may have ended by itself (D14).
-    yield KV + "Txn", pb.TxnRequest(success=[pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=b"a"))])
-    yield KV + "DeleteRange", pb.DeleteRangeRequest(key=b"b")
-    yield alarm_request(deactivate)
-    yield alarm_request(deactivate)
-    yield alarm_request(get, 0)
-    yield KV + "Put", pb.PutRequest(key=b"a", value=b"taken")
-
-
 # weight: step
 COMMON = [(30, one_range), (26, one_put), (9, one_delete), (26, one_txn), (2, compaction), (3, hash_kv),
           (3, grant), (2, revoke), (4, time_to_live), (1, leases), (1, short_lease), (1, leased_keys),
           (3, kube_create), (4, kube_change), (2, kube_list), (1, kube_compact), (1, kube_health)]
 # Each a few times in a run.
-RARE = [huge_put, huge_txn, many_keys, lock, election, alarm, beyond_the_wire]
+RARE = [huge_put, huge_txn, many_keys, lock, election, beyond_the_wire]
 
 
 def random_steps(world, count):
