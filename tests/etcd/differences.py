@@ -66,6 +66,11 @@ def of_fields(world, method, request, path, left, right):
         return "D11"
     if method == "etcdserverpb.Maintenance/HashKV" and path == "hash_revision" and left is None:
         return "D12"
+    if method == "etcdserverpb.Maintenance/HashKV" and path == "hash" and request.revision < 0:
+        return "D17"
+    if method == "etcdserverpb.Maintenance/Status" and path in ("version", "storageVersion", "dbSizeQuota",
+                                                                 "downgradeInfo"):
+        return "D19"
     if method == "etcdserverpb.Maintenance/HashKV" and path == "compact_revision" and left == -1 and right is None:
         return "D7"
     if method.startswith("v3") and path == "error.code" and (left, right) == ("UNKNOWN", "NOT_FOUND"):

@@ -217,8 +217,8 @@ def compare_and_swap_through_the_api(at, mounts):
 
 @tap.test(limit=60, plain=True)
 def compare_and_swap_on_the_mount(at, mounts):
-    os.makedirs(mounts[0] + "/count", exist_ok=True)
-    count(lambda n: start("cas/mount.sh", mounts[n % len(mounts)] + "/count"))
+    os.makedirs(mounts[0] + "/versions", exist_ok=True)
+    count(lambda n: start("cas/mount.sh", mounts[n % len(mounts)] + "/versions"))
 
 
 # Danger: an example that nobody mentions is one that nobody finds.
