@@ -22,7 +22,8 @@
 
 #define CHECK_MEMBERS_MAX 256
 
-enum check_frame { CHECK_ASK = 16, CHECK_ANSWER = 17 };
+/* Beside enum transfer_frame. */
+enum check_frame { CHECK_ASK = 32, CHECK_ANSWER = 33 };
 
 struct upkeep;
 
