@@ -55,7 +55,11 @@ static void note_sent(struct lazy *l, const struct raft_message *m)
 
 bool lazy_keep(struct lazy *l, struct raft_message *m, int64_t now_ns)
 {
-    const bool notice = is_notice(l, m);
+    bool notice = is_notice(l, m);
+    if (notice && l->eager > 0) {
+        l->eager--;
+        notice = false;
+    }
     if (l->keeps && says_as_much(m, &l->kept)) {
         raft_message_fini(&l->kept);
         l->keeps = false;
@@ -83,6 +87,17 @@ bool lazy_take(struct lazy *l, struct raft_message *to)
     note_sent(l, &l->kept);
     raft_message_take(to, &l->kept);
     l->keeps = false;
+    return true;
+}
+
+bool lazy_expire(struct lazy *l, struct raft_message *to)
+{
+    if (!lazy_take(l, to)) {
+        return false;
+    }
+    if (to->type == RAFT_MSG_APPEND) {
+        l->eager = LAZY_EAGER;
+    }
     return true;
 }
 

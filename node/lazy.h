@@ -10,6 +10,11 @@
  * dropped when the new message says as much, else sent first.  Raft lives with
  * the loss of any message, so dropping one can only cost time; how much is
  * bounded by the two times below.
+ *
+ * A watcher on the follower may be waiting after all, and its client may do
+ * nothing until it has seen the change; nobody tells the leader.  So a notice
+ * that nothing overtook in its time makes the next ones go at once; then
+ * waiting is tried again.
  */
 #ifndef NODE_LAZY_H
 #define NODE_LAZY_H
@@ -19,6 +24,7 @@
 /* A notice decides how soon a watcher on another member sees a change. */
 #define LAZY_NOTICE_NS (500 * INT64_C(1000))
 #define LAZY_ECHO_NS   (10 * INT64_C(1000000))
+#define LAZY_EAGER     128 /* notices, before waiting is tried again */
 
 struct lazy {
     struct raft_message kept;
@@ -27,6 +33,7 @@ struct lazy {
     uint64_t told;  /* the greatest commit index in what was sent */
     uint64_t owed;  /* a client there waits until it is told this one */
     uint64_t acked_term, acked; /* the last acknowledgement */
+    uint32_t eager;             /* so many more notices go at once */
 };
 
 /* Before a message is sent.  True: it was kept, *m is empty now.  False: it
@@ -34,6 +41,8 @@ struct lazy {
 bool lazy_keep(struct lazy *l, struct raft_message *m, int64_t now_ns);
 /* Takes what is kept, to send it. False: nothing is. */
 bool lazy_take(struct lazy *l, struct raft_message *to);
+/* The same, when its time has come and nothing overtook it. */
+bool lazy_expire(struct lazy *l, struct raft_message *to);
 /* Somebody at that member waits for the commit of this index. */
 void lazy_owe(struct lazy *l, uint64_t index);
 /* What was sent may not have arrived. */

@@ -252,7 +252,7 @@ static void on_alarm(void *arg, int fd)
         struct raft_message m;
         if (l->keeps && l->due_ns > now_ns) {
             next_ns = l->due_ns < next_ns ? l->due_ns : next_ns;
-        } else if (lazy_take(l, &m)) {
+        } else if (lazy_expire(l, &m)) {
             send_now(p, &m);
         }
     }

@@ -57,6 +57,26 @@ TEST(lazy, a_notice_waits_for_the_next_append)
     lazy_fini(&l);
 }
 
+/* Who writes, waits until a watcher on another member has seen it, and writes
+ * again, would wait for every notice's time. */
+TEST(lazy, notices_that_nothing_overtakes_go_at_once)
+{
+    struct lazy l = {.keeps = false};
+    struct raft_message m;
+    EXPECT(kept(&l, notice(1, 5), 0));
+    EXPECT(lazy_expire(&l, &m));
+    EXPECT(!lazy_expire(&l, &m));
+    for (int i = 0; i < LAZY_EAGER; i++) {
+        EXPECT(!kept(&l, notice(1, 6), 0));
+    }
+    EXPECT(kept(&l, notice(1, 7), 0)); /* perhaps the times have changed */
+    EXPECT(!kept(&l, append(1, 7), 0));
+    EXPECT(kept(&l, notice(1, 8), 0)); /* they have */
+    EXPECT(lazy_take(&l, &m)); /* pushed out by something else: no sign */
+    EXPECT(kept(&l, notice(1, 9), 0));
+    lazy_fini(&l);
+}
+
 /* A client of the follower sits there until its member knows of the commit. */
 TEST(lazy, a_notice_that_a_client_waits_for_goes_at_once)
 {
