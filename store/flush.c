@@ -343,9 +343,22 @@ enum status store_flush_end(struct store *s, struct store_flush *f,
     return ST_OK;
 }
 
+/* What counts is what the flush will cost: LMDB holds, and writes, about a page
+ * for each key, wherever it lies, and its new versions beside each other.  Keys
+ * that are written again and again make a flush that is cheap for its size: so
+ * it comes later, and there are fewer. */
+#define FLUSH_KEY_BYTES   4600
+#define FLUSH_COST_FACTOR 16 /* of memtable_bytes_max */
+#define FLUSH_SIZE_FACTOR 5
+
 bool store_wants_flush(const struct store *s)
 {
-    return memtable_bytes(s->active) >= s->options.memtable_bytes_max;
+    const uint64_t limit = s->options.memtable_bytes_max;
+    const uint64_t bytes = memtable_bytes(s->active);
+    const uint64_t cost =
+        memtable_keys(s->active) * FLUSH_KEY_BYTES + bytes + bytes / 2;
+    return bytes >= limit && (cost >= FLUSH_COST_FACTOR * limit ||
+                              bytes >= FLUSH_SIZE_FACTOR * limit);
 }
 
 bool store_is_full(const struct store *s)

@@ -23,6 +23,7 @@ struct memtable {
     struct mem_group *groups[MEMTABLE_LEVELS_MAX];
     struct mem_lease *leases[MEMTABLE_LEVELS_MAX];
     int keys_levels, groups_levels, leases_levels;
+    size_t keys_count;
 
     struct mem_version **changes;
     size_t changes_count, changes_capacity;
@@ -130,6 +131,7 @@ static struct mem_key *key_node(struct memtable *m, struct bytes key)
         node->next[level] = *places[level];
         *places[level] = node;
     }
+    m->keys_count++;
     return node;
 }
 
@@ -291,6 +293,11 @@ size_t memtable_changes_from(const struct memtable *m, int64_t revision)
 bool memtable_is_empty(const struct memtable *m)
 {
     return m->changes_count == 0;
+}
+
+size_t memtable_keys(const struct memtable *m)
+{
+    return m->keys_count;
 }
 
 uint64_t memtable_bytes(const struct memtable *m)

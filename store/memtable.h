@@ -96,5 +96,6 @@ size_t memtable_changes_from(const struct memtable *m, int64_t revision);
 bool memtable_is_empty(const struct memtable *m);
 /* Memory held. */
 uint64_t memtable_bytes(const struct memtable *m);
+size_t memtable_keys(const struct memtable *m); /* different ones */
 
 #endif

@@ -34,7 +34,9 @@ struct store_options {
     uint64_t
         memtable_bytes_max;     /* the active one wants to be flushed at this
                                    size; 5 MiB by default (a flush of random
-                                   keys makes LMDB hold some fifteen times that) */
+                                   keys makes LMDB hold some fifteen times
+                                   that); up to five times later while it has
+                                   few keys of many versions, which cost less */
     uint32_t txn_ops_max;       /* 128 */
     uint64_t request_bytes_max; /* 1.5 MiB */
 };
