@@ -23,7 +23,7 @@ struct memtable {
     struct mem_group *groups[MEMTABLE_LEVELS_MAX];
     struct mem_lease *leases[MEMTABLE_LEVELS_MAX];
     int keys_levels, groups_levels, leases_levels;
-    size_t keys_count;
+    struct hmap by_hash; /* of mem_key.node */
 
     struct mem_version **changes;
     size_t changes_count, changes_capacity;
@@ -44,6 +44,7 @@ void memtable_free(struct memtable *m)
     if (m == NULL) {
         return;
     }
+    hmap_fini(&m->by_hash);
     arena_fini(&m->arena);
     free(m->changes);
     free(m);
@@ -109,14 +110,28 @@ DEFINE_SEARCH(search_keys, mem_key, keys, keys_levels)
 DEFINE_SEARCH(search_groups, mem_group, groups, groups_levels)
 DEFINE_SEARCH(search_leases, mem_lease, leases, leases_levels)
 
+static struct mem_key *find_by_hash(const struct memtable *m, uint64_t hash,
+                                    struct bytes key)
+{
+    for (struct hmap_node *node = hmap_first(&m->by_hash, hash); node != NULL;
+         node = hmap_next(node)) {
+        struct mem_key *k = container_of(node, struct mem_key, node);
+        if (bytes_equal(k->key, key)) {
+            return k;
+        }
+    }
+    return NULL;
+}
+
 static struct mem_key *key_node(struct memtable *m, struct bytes key)
 {
     struct mem_key **places[MEMTABLE_LEVELS_MAX];
-    const uint64_t prefix = prefix_of(key);
-    struct mem_key *found = search_keys(m, prefix, key, places);
-    if (found != NULL && bytes_equal(found->key, key)) {
-        return found;
+    const uint64_t prefix = prefix_of(key), hash = hash_bytes(key, 0);
+    struct mem_key *known = find_by_hash(m, hash, key);
+    if (known != NULL) {
+        return known;
     }
+    (void)search_keys(m, prefix, key, places); /* for its place */
     const int height = height_new(m);
     while (m->keys_levels < height) {
         places[m->keys_levels] = &m->keys[m->keys_levels];
@@ -131,7 +146,7 @@ static struct mem_key *key_node(struct memtable *m, struct bytes key)
         node->next[level] = *places[level];
         *places[level] = node;
     }
-    m->keys_count++;
+    hmap_insert(&m->by_hash, &node->node, hash);
     return node;
 }
 
@@ -225,8 +240,7 @@ const struct mem_key *memtable_from(const struct memtable *m, struct bytes key)
 
 const struct mem_key *memtable_find(const struct memtable *m, struct bytes key)
 {
-    const struct mem_key *found = memtable_from(m, key);
-    return found != NULL && bytes_equal(found->key, key) ? found : NULL;
+    return find_by_hash(m, hash_bytes(key, 0), key);
 }
 
 const struct mem_version *mem_key_at(const struct mem_key *k, int64_t revision)
@@ -297,10 +311,11 @@ bool memtable_is_empty(const struct memtable *m)
 
 size_t memtable_keys(const struct memtable *m)
 {
-    return m->keys_count;
+    return m->by_hash.count;
 }
 
 uint64_t memtable_bytes(const struct memtable *m)
 {
-    return m->arena.size_bytes + m->changes_capacity * sizeof *m->changes;
+    return m->arena.size_bytes + m->changes_capacity * sizeof *m->changes +
+           m->by_hash.buckets_count * sizeof m->by_hash.buckets[0];
 }

@@ -1,9 +1,9 @@
 /* The newest changes, in memory, in front of LMDB.
  *
- * Ordered by key; the versions of one key hang on its node, newest first.  A
- * second order, by revision, serves the watch hub and the flush.  Groups (the
- * `dirs` index) and rows of the lease table have lists of their own: only their
- * newest state is kept.
+ * Ordered by key, and found by its hash; the versions of one key hang on its
+ * node, newest first.  A second order, by revision, serves the watch hub and the
+ * flush.  Groups (the `dirs` index) and rows of the lease table have lists of
+ * their own: only their newest state is kept.
  *
  * A memtable is written by the loop's thread alone.  Once frozen it is never
  * written again, so the store thread and the loop read it without locks.
@@ -11,6 +11,7 @@
 #ifndef STORE_MEMTABLE_H
 #define STORE_MEMTABLE_H
 
+#include "base/hmap.h"
 #include "store/arena.h"
 #include "store/version.h"
 
@@ -23,6 +24,7 @@ struct mem_version {
 };
 
 struct mem_key {
+    struct hmap_node node; /* private: by the key's hash */
     struct bytes key;
     struct mem_version *newest;
     uint64_t prefix; /* the key's first eight bytes, for quick comparison */
