@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "base/status.h"
+#include "net/grpc_internal.h"
 #include "tests/net/frames.h"
 #include "tests/net/grpc_rig.h"
 
@@ -274,6 +275,61 @@ TEST(grpc_limits, a_call_whose_client_does_not_read_is_told_to_pause)
     grpc_rig_pump(&r); /* the client's window lets it all through, in turns */
     EXPECT_TEXT(r.trace, "writable ");
     EXPECT_INT(a->body.size, (sent / 1024 + 1) * (1024 + 5));
+    grpc_rig_end(&r);
+}
+
+/* Takes one pull of at most that many bytes to the client. */
+static void pull(struct grpc_rig *r, size_t size_max)
+{
+    struct buf out = {0};
+    grpc_session_pull(r->session, &out, size_max);
+    EXPECT_INT(nghttp2_session_mem_recv(r->client, out.data, out.size),
+               out.size);
+    buf_fini(&out);
+}
+
+/* A stream that is never quite empty must not keep what it has sent, nor lose
+ * what it has not. */
+TEST(grpc_limits, a_stream_that_never_drains_keeps_its_order)
+{
+    static uint8_t piece[3000];
+    struct grpc_rig r;
+    grpc_rig_begin(&r);
+    must(nghttp2_session_set_local_window_size(r.client, 0, 0, 1 << 30) == 0);
+    must(nghttp2_submit_settings(
+             r.client, 0,
+             &(nghttp2_settings_entry){NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+                                       1 << 30},
+             1) == 0);
+    struct rig_answer *a = grpc_rig_call(
+        &r, &(struct rig_request){.path = "/test.Echo/Hold", .open = true});
+    grpc_rig_pump(&r);
+    r.reads = false;
+    size_t sent = 0;
+    size_t most = 0;
+    for (int round = 0; round < 400; round++) {
+        for (int i = 0; i < 3 || r.host.waiting < 150000; i++, sent++) {
+            memset(piece, (int)(sent % 251), sizeof piece);
+            (void)grpc_send(r.held[0], (struct bytes){piece, sizeof piece});
+        }
+        while (r.host.waiting > 100000) {
+            pull(&r, 1);
+        }
+        const size_t held =
+            container_of(r.host.sessions.next, struct grpc_session, link)
+                ->waiting;
+        most = held > most ? held : most;
+    }
+    EXPECT(most < 200000);
+    r.reads = true;
+    grpc_rig_pump(&r);
+    EXPECT_INT(grpc_rig_messages(a), sent);
+    struct bytes left = buf_bytes(&a->body);
+    for (size_t i = 0; i < sent; i++) {
+        EXPECT_INT(left.data[5], i % 251);
+        EXPECT_INT(left.data[5 + sizeof piece - 1], i % 251);
+        left = bytes_after(left, 5 + sizeof piece);
+    }
     grpc_rig_end(&r);
 }
 
