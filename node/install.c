@@ -16,6 +16,21 @@
 #include "node/upkeep.h"
 #include "wal/wal.h"
 
+/* What watches cannot be told out of the new state's history is the difference
+ * between the two. */
+static enum status compare(struct node *n, struct store_import *import,
+                           struct fault *reterr)
+{
+    struct store *fresh;
+    enum status st = store_open(store_import_path(import), &n->store_options,
+                                &fresh, reterr);
+    if (st == ST_OK) {
+        st = replica_compare_stores(n->replica, n->store, fresh, reterr);
+        store_close(fresh);
+    }
+    return st;
+}
+
 static enum status exchange(struct node *n, struct store_import *import,
                             const struct raft_snapshot *at,
                             struct fault *reterr)
@@ -25,6 +40,10 @@ static enum status exchange(struct node *n, struct store_import *import,
         return st;
     }
     replica_release_store(n->replica);
+    st = compare(n, import, reterr);
+    if (st != ST_OK) {
+        return st;
+    }
     store_close(n->store); /* with a flush that was not run, if there is one */
     n->store = NULL;
     n->flush.flush = NULL;

@@ -354,6 +354,13 @@ void replica_release_store(struct replica *r)
     r->store = NULL;
 }
 
+enum status replica_compare_stores(struct replica *r, struct store *from,
+                                   struct store *to, struct fault *reterr)
+{
+    must(r->store == NULL && r->watches != NULL);
+    return store_watches_differ(r->watches, from, to, reterr);
+}
+
 void replica_adopt_store(struct replica *r, struct store *store)
 {
     must(r->store == NULL && r->watches != NULL);

@@ -156,6 +156,10 @@ void replica_set_disk_full(struct replica *r, bool full);
  * state of exactly that index in place.  In between the replica has no store
  * and nothing of it may be called. */
 void replica_release_store(struct replica *r); /* it can be closed now */
+/* In between, with both open, so that watches miss nothing. */
+enum status replica_compare_stores(struct replica *r, struct store *from,
+                                   struct store *to,
+                                   struct fault *reterr) MUST_USE;
 void replica_adopt_store(struct replica *r, struct store *store);
 /* While a state is on its way to a follower, entries above its index are kept
  * in memory; 0: none is. */

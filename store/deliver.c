@@ -6,6 +6,7 @@
  */
 
 #include "base/must.h"
+#include "store/difference.h"
 #include "store/events.h"
 #include "store/internal.h"
 #include "store/watcher.h"
@@ -199,11 +200,93 @@ static void deliver_synced(struct store *s, struct kv_header header)
     flush_batches(s, &touched, header);
 }
 
+/* The row as a change of the state that is there now. */
+static enum status change_of_row(const struct store *s,
+                                 const struct difference *d,
+                                 const struct difference_row *row,
+                                 struct change *ret)
+{
+    bool found = false;
+    *ret = (struct change){.key = row->key};
+    if (row->gone) {
+        ret->version = (struct version){.mod_revision = row->revision,
+                                        .tombstone = true,
+                                        .ino = row->ino,
+                                        .mtime_ns = row->mtime_ns};
+    } else {
+        const enum status st =
+            find_live(s, row->key, d->at, &found, &ret->version, NULL);
+        if (st != ST_OK || !found ||
+            ret->version.mod_revision != row->revision) {
+            return st == ST_OK ? ST_COMPACTED : st; /* it went meanwhile */
+        }
+    }
+    ret->version.moved = false; /* from where is not known */
+    ret->version.attrs_only = false;
+    ret->version.groups_changed = row->groups_changed;
+    return ST_OK;
+}
+
+/* A slice of a difference, whole revisions; true when w is done with it. */
+static bool tell_difference(struct store *s, struct watcher *w,
+                            struct list *touched, enum status *ret)
+{
+    struct difference *d = w->difference;
+    const size_t first = d->next;
+    *ret = s->state.numbers.compact_revision > d->at ? ST_COMPACTED : ST_OK;
+    while (*ret == ST_OK && d->next < d->count &&
+           (d->next - first < SLICE_CHANGES ||
+            d->rows[d->next].revision == d->rows[d->next - 1].revision)) {
+        struct change change;
+        *ret = change_of_row(s, d, &d->rows[d->next], &change);
+        struct offer o = {.s = s, .change = &change, .touched = touched};
+        if (*ret == ST_OK) {
+            *ret = event_of(&change, &o.event, NULL);
+        }
+        if (*ret == ST_OK) {
+            batch_add(&s->hub, w, &o.event, touched);
+        }
+        d->next++;
+    }
+    return *ret == ST_OK && d->next == d->count;
+}
+
+static void catch_up_difference(struct store *s, struct watcher *w,
+                                struct kv_header header)
+{
+    struct hub *h = &s->hub;
+    struct difference *spent = NULL;
+    struct list touched;
+    enum status st;
+    list_init(&touched);
+    watcher_leave(h, w);
+    if (tell_difference(s, w, &touched, &st)) {
+        w->next_revision = w->difference->at + 1;
+        spent = w->difference; /* its keys are in the events */
+        w->difference = NULL;
+    }
+    if (st != ST_OK) {
+        watcher_enter_ended(h, w, st);
+        list_remove(&w->touched);
+        w->events = NULL;
+        w->events_count = w->events_capacity = 0;
+        return;
+    }
+    w->place = PLACE_CATCHING;
+    list_push(&h->catching, &w->link);
+    flush_batches(s, &touched, header);
+    difference_free(spent);
+}
+
 /* One slice of history for one watcher. */
 static void catch_up(struct store *s, struct watcher *w,
                      struct kv_header header)
 {
     struct hub *h = &s->hub;
+    if (w->difference != NULL) {
+        catch_up_difference(s, w, header);
+        return;
+    }
     if (w->next_revision > h->delivered) { /* it waits for what is to come */
         watcher_leave(h, w);
         watcher_enter_synced(h, w);

@@ -263,6 +263,13 @@ int64_t store_watched(const struct store *s, const struct kv_watch *w);
  * inside a delivery. */
 struct store_watches;
 struct store_watches *store_take_watches(struct store *s);
+/* In between, with both states open: watches that the later one's history does
+ * not reach back to will be told the difference between the two instead: each
+ * key that differs, as a PUT of what it is or a DELETE at the later state's
+ * compact revision.  Blocks: reads the keys of both. */
+enum status store_watches_differ(struct store_watches *all, struct store *from,
+                                 struct store *to,
+                                 struct fault *reterr) MUST_USE;
 void store_give_watches(struct store *s, struct store_watches *take);
 /* Hands out the events of applied commands, and for watches that start in the
  * past a bounded slice of history. True when there is more to do.  Callbacks

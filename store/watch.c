@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "store/difference.h"
 #include "store/internal.h"
 #include "store/watcher.h"
 
@@ -19,6 +20,7 @@ static void watcher_free(struct watcher *w)
 {
     free((void *)(uintptr_t)w->keys.key.data);
     free((void *)(uintptr_t)w->keys.end.data);
+    difference_free(w->difference);
     free(w);
 }
 
@@ -203,4 +205,22 @@ void store_give_watches(struct store *s, struct store_watches *take)
     list_splice(&s->hub.catching, &take->catching);
     list_splice(&s->hub.ended, &take->ended);
     free(take);
+}
+
+enum status store_watches_differ(struct store_watches *all, struct store *from,
+                                 struct store *to, struct fault *reterr)
+{
+    const int64_t at = to->state.numbers.compact_revision;
+    enum status st = ST_OK;
+    list_each (link, &all->catching) {
+        struct watcher *w = container_of(link, struct watcher, link);
+        const int64_t known = w->next_revision - 1;
+        if (st != ST_OK || w->next_revision >= at || w->difference != NULL ||
+            known < from->state.numbers.compact_revision) {
+            continue; /* history has it; or it has not been there for long */
+        }
+        st = difference_find(from, known, to, at, &w->keys, &w->difference,
+                             reterr);
+    }
+    return st;
 }
