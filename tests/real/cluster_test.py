@@ -8,6 +8,7 @@ leader may die, and a minority knows that it is one.
 import os
 import random
 import statistics
+import threading
 import time
 
 import calls
@@ -136,6 +137,39 @@ def a_killed_leader_loses_nothing_acknowledged_and_is_replaced(base):
             for m in c.members:
                 expect_equal(calls.read(m.root + "/back"), b"%d" % turn, "what the returned node wrote, on " + m.name)
             tap.note("%s was ready again after %.2f s" % (leader.name, took))
+        c.stop()
+
+
+@test(limit=90)
+def a_mount_behind_a_long_backlog_hears_what_comes_next(base):
+    """Changes in directories that no kernel holds leave its feed's queue without
+    any helper's report: what gave the watch up must take it up again."""
+    count, writers = 3840, 16
+    with cluster.Cluster(base) as c:
+        one, two = c.members[:2]
+        for n in range(writers):
+            os.makedirs(os.path.join(one.root, "deep", "d%d" % n))
+        two.stop()
+        two.start(30)  # a new mount: its kernel has looked at nothing
+        c.agree()
+        watcher = Watcher()
+        watcher.add(two.root)
+        two.freeze()
+
+        def write(n):
+            for number in range(count // writers):
+                calls.put(os.path.join(one.root, "deep", "d%d" % n, "f%d" % number), b"v")
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(writers)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        two.thaw()
+        calls.put(one.root + "/next", b"v")
+        watcher.until(lambda e: e.name == "next" and "CREATE" in e.kind, 20 * tap.SLOW)
+        expect(any(e.name == "next" and "CREATE" in e.kind for e in watcher.seen), "no event of what came next")
+        expect_equal(len(os.listdir(os.path.join(two.root, "deep", "d0"))), count // writers, "files on the mount behind")
+        watcher.close()
         c.stop()
 
 
