@@ -12,7 +12,8 @@
 struct mount {
     struct mounts *all;
     const char *path;
-    struct fs *fs; /* NULL: not mounted (any more) */
+    struct fs *fs;       /* NULL: not mounted (any more) */
+    const char *trouble; /* with its watch, as was said last */
     struct loop_poll *polls[FS_FDS_MAX];
 };
 
@@ -69,6 +70,18 @@ static void set_timer(struct mounts *all, int64_t at_ns)
     }
 }
 
+static void say_trouble(struct mount *m)
+{
+    const char *trouble = fs_watch_trouble(m->fs);
+    if (trouble != NULL && m->trouble == NULL) {
+        log_warn("'%s' hears of no changes: %s; it asks again and again",
+                 m->path, trouble);
+    } else if (trouble == NULL && m->trouble != NULL) {
+        log_info("'%s' hears of changes again", m->path);
+    }
+    m->trouble = trouble;
+}
+
 /* After everything else in a turn: what the turn changed decides when the
  * filesystems must be called again. */
 static bool turn_over(void *arg)
@@ -85,6 +98,7 @@ static bool turn_over(void *arg)
                                       "to mount again");
         }
         if (m->fs != NULL) {
+            say_trouble(m);
             const int64_t deadline_ns = fs_deadline_ns(m->fs);
             next_ns = deadline_ns < next_ns ? deadline_ns : next_ns;
         }

@@ -14,6 +14,7 @@
 #include "fs/mount.h"
 
 #define BATCHES_MAX 1024
+#define OWN_MAX     65536 /* then the oldest is told as somebody else's */
 #define REWATCH_NS  20000000LL
 
 struct own {
@@ -30,6 +31,8 @@ struct fs_feed {
     int64_t next_revision;
     struct fs_timer again;
     struct list own; /* struct own, in order of revision */
+    size_t own_count;
+    const char *trouble; /* why the watch ended; NULL: it did not */
     struct list batches;
     size_t batches_count;
     bool draining;
@@ -37,9 +40,10 @@ struct fs_feed {
 
 static void begin_watch(struct fs_feed *feed);
 
-static void own_free(struct own *o)
+static void own_free(struct fs_feed *feed, struct own *o)
 {
     list_remove(&o->link);
+    feed->own_count--;
     buf_fini(&o->made);
     buf_fini(&o->moved);
     free(o);
@@ -48,6 +52,11 @@ static void own_free(struct own *o)
 void fs_events_own(struct fs *fs, int64_t revision, struct bytes made,
                    struct bytes moved)
 {
+    struct fs_feed *feed = fs->feed;
+    if (feed->own_count == OWN_MAX) {
+        own_free(feed, container_of(feed->own.next, struct own, link));
+    }
+    feed->own_count++;
     struct own *o = xcalloc(1, sizeof *o);
     list_init(&o->link);
     o->revision = revision;
@@ -74,7 +83,7 @@ static void find_own(struct fs_feed *feed, struct fs_batch *b)
             buf_append(&b->made, buf_bytes(&o->made));
             buf_append(&b->moved, buf_bytes(&o->moved));
         }
-        own_free(o);
+        own_free(feed, o);
     }
 }
 
@@ -137,6 +146,7 @@ static void on_events(struct kv_watch *watch, const struct kv_event *events,
 {
     struct fs_feed *feed = container_of(watch, struct fs_feed, watch);
     (void)header;
+    feed->trouble = NULL;
     for (size_t i = 0; i < count;) {
         const int64_t revision = events[i].item.mod_revision;
         size_t end = i + 1;
@@ -171,6 +181,7 @@ static void on_end(struct kv_watch *watch, enum status why,
     if (why == ST_STOPPED) {
         return;
     }
+    feed->trouble = status_text(why);
     if (why == ST_COMPACTED && feed->next_revision < compact_revision) {
         /* What happened in between is gone for good. */
         feed->next_revision = compact_revision;
@@ -193,6 +204,11 @@ static void begin_watch(struct fs_feed *feed)
     feed->watching = true;
     feed->paused = false;
     kv_watch(fs->kv, &feed->watch);
+}
+
+const char *fs_watch_trouble(const struct fs *fs)
+{
+    return fs->feed == NULL ? NULL : fs->feed->trouble;
 }
 
 void fs_events_resume(struct fs *fs)
@@ -230,7 +246,7 @@ void fs_events_fini(struct fs *fs)
     }
     fs_timer_stop(fs, &feed->again);
     while (!list_is_empty(&feed->own)) {
-        own_free(container_of(feed->own.next, struct own, link));
+        own_free(feed, container_of(feed->own.next, struct own, link));
     }
     struct list *at;
     while ((at = list_pop(&feed->batches)) != NULL) {

@@ -80,6 +80,11 @@ void fs_on_time(struct fs *fs, int64_t now_ns);
 /* True once the kernel has ended the session (umount from outside). */
 bool fs_ended(struct fs *fs);
 
+/* Why the store's watch, which events and caches live on, has ended; NULL: it
+ * is there.  It is asked for again and again; what was missed comes then, or is
+ * gone with a compaction. */
+const char *fs_watch_trouble(const struct fs *fs);
+
 /* Unmounts (lazily when busy), answers what is parked, publishes nothing more,
  * stops the helpers and frees.  Unpublished data of open handles is lost, and
  * their owners get errors. NULL is fine. */
