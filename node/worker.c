@@ -44,7 +44,10 @@ static void *worker_main(void *arg)
         if (w->stop) {
             break; /* nobody is left to hear of it */
         }
+        /* The loop wants it for its next job. */
+        (void)pthread_mutex_unlock(&w->mutex);
         loop_post(w->loop, &job->post);
+        (void)pthread_mutex_lock(&w->mutex);
     }
     (void)pthread_mutex_unlock(&w->mutex);
     return NULL;
@@ -97,8 +100,9 @@ void worker_run(struct worker *w, struct worker_job *job)
     (void)pthread_mutex_lock(&w->mutex);
     must(w->job == NULL);
     w->job = job;
-    (void)pthread_cond_signal(&w->changed);
     (void)pthread_mutex_unlock(&w->mutex);
+    /* Behind the unlock: who is woken wants the mutex at once. */
+    (void)pthread_cond_signal(&w->changed);
 }
 
 bool worker_is_busy(const struct worker *w)
