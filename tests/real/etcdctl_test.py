@@ -20,6 +20,7 @@ import tap
 from tap import expect, expect_equal, test
 
 NEEDS = ("etcdctl",)
+ADVERTISED = "http://127.0.0.1:1"  # ports are the system's choice: nobody connects there
 
 
 def port_of(node):
@@ -28,7 +29,8 @@ def port_of(node):
 
 class Trio(cluster.Cluster):
     def __init__(self, base):
-        super().__init__(base, arguments=["--listen-client-urls", "http://127.0.0.1:0"])
+        super().__init__(base, arguments=["--listen-client-urls", "http://127.0.0.1:0",
+                                          "--advertise-client-urls", ADVERTISED])
 
     def endpoints(self, *members):
         return ",".join("127.0.0.1:%d" % port_of(m) for m in members or self.members)
@@ -240,6 +242,7 @@ def operators_see_the_cluster(base):
                      "Leadership transferred from %x to %x\n" % (leader, target))
         listed = run(c.endpoints(), "member", "list")
         expect_equal(listed.count(", started, "), 3, "members in\n" + listed)
+        expect_equal(listed.count(", %s, false" % ADVERTISED), 3, "client URLs in\n" + listed)
         c.stop()
 
 
