@@ -151,7 +151,7 @@ struct kv_status {
     bool corrupt;               /* this member's state differs from the others'
                                    (its CORRUPT alarm): it serves nothing */
     bool writable;              /* a write begun now has a leader to go to */
-    uint64_t size_bytes;        /* of the store's file */
+    uint64_t size_bytes;        /* of the store's file, never below used */
     uint64_t used_bytes;        /* of it, in use */
     uint64_t quota_bytes;       /* writes beyond are refused */
     uint64_t keys_count;        /* live keys */

@@ -156,7 +156,9 @@ static void replica_status(struct kv *kv, struct kv_status *ret)
         .no_space = store_has_alarm(r->store, 0, ADMIN_ALARM_NOSPACE),
         .corrupt = replica_may_serve(r) != ST_OK,
         .writable = s.soft.leader != RAFT_NONE && !r->stopped,
-        .size_bytes = stats.size_bytes,
+        /* What is in memory yet has its place in the file to come. */
+        .size_bytes = stats.size_bytes > stats.used_bytes ? stats.size_bytes
+                                                          : stats.used_bytes,
         .used_bytes = stats.used_bytes,
         .quota_bytes = stats.quota_bytes,
         .keys_count = stats.keys_count,

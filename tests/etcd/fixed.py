@@ -69,27 +69,6 @@ def upkeep(run):
         run.judge.record(MAINTENANCE + "Hash", "", "hash", *answers)
 
 
-def corrupt(run):
-    """While the alarm CORRUPT is up nothing is changed."""
-    for method, request in (
-            (MAINTENANCE + "Alarm", pb.AlarmRequest(action=1, alarm=2)),
-            (MAINTENANCE + "Alarm", pb.AlarmRequest()),
-            (MAINTENANCE + "Status", pb.StatusRequest()),
-            (KV + "Range", pb.RangeRequest(key=b"a")),
-            (KV + "Range", pb.RangeRequest(key=b"a", serializable=True)),
-            (KV + "Put", pb.PutRequest(key=b"a")),
-            (KV + "DeleteRange", pb.DeleteRangeRequest(key=b"a")),
-            (KV + "Txn", pb.TxnRequest()),
-            (KV + "Txn", pb.TxnRequest(success=[pb.RequestOp(request_put=pb.PutRequest(key=b"a"))])),
-            (KV + "Compact", pb.CompactionRequest(revision=1)),
-            (LEASE + "LeaseGrant", pb.LeaseGrantRequest(ID=1, TTL=100)),
-            (LEASE + "LeaseRevoke", pb.LeaseRevokeRequest(ID=1)),
-            (MAINTENANCE + "Alarm", pb.AlarmRequest(action=2, alarm=2)),
-            (MAINTENANCE + "Alarm", pb.AlarmRequest(action=2, alarm=1)),
-            (KV + "Put", pb.PutRequest(key=b"a"))):
-        run.both(method, request)
-
-
 def own_member(run):
     """What is said of a cluster's only member."""
     lists = [c.call(CLUSTER + "MemberList", pb.MemberListRequest()) for c in run.clients]

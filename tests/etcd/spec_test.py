@@ -149,6 +149,23 @@ def a_full_store_takes_writes_again_when_there_is_space(at):
     server.close()
 
 
+# Danger (D21): a member whose state differs from the others' answers with it.
+@tap.test()
+def the_alarm_corrupt_stops_the_member_that_it_names(at):
+    from schema import pb
+    client = client_of(at)
+    number = client.call("etcdserverpb.Cluster/MemberList", pb.MemberListRequest()).members[0].ID
+    client.call(MAINTENANCE + "Alarm", pb.AlarmRequest(action=1, memberID=number, alarm=2))
+    for method, request in (("Put", pb.PutRequest(key=b"a")), ("Range", pb.RangeRequest(key=b"a")),
+                            ("Range", pb.RangeRequest(key=b"a", serializable=True)),
+                            ("DeleteRange", pb.DeleteRangeRequest(key=b"a")),
+                            ("Txn", pb.TxnRequest(success=[pb.RequestOp(request_put=pb.PutRequest(key=b"a"))]))):
+        expect_equal(error(client.call(KV + method, request)), ("DATA_LOSS", "etcdserver: corrupt cluster"), method)
+    expect("alarm:CORRUPT" in client.call(MAINTENANCE + "Status", pb.StatusRequest()).errors[0], "not in the status")
+    client.call(MAINTENANCE + "Alarm", pb.AlarmRequest(action=2, memberID=number, alarm=2))
+    expect(hasattr(client.call(KV + "Put", pb.PutRequest(key=b"a")), "header"), "refused afterwards")
+
+
 @tap.test()
 def status_has_what_3_6_adds(at):
     import re

@@ -196,7 +196,7 @@ class Streams:
         pieces = set()
         for response in received:
             if response.created:
-                floors[response.watch_id] = 0
+                floors[response.watch_id] = last[response.watch_id] = 0  # perhaps an id's next life
             elif response.watch_id == -1:
                 floors = dict.fromkeys(floors, response.header.revision)
             if not response.events:
