@@ -97,9 +97,12 @@ static void bulk(void *arg, uint64_t from, struct bytes frame)
         if (!n->broken) {
             replica_hear(n->replica, from, r.left);
         }
-    } else if (what == TRANSFER_TAKEN || what == TRANSFER_FAILED) {
+    } else if (what == TRANSFER_TAKEN || what == TRANSFER_FAILED ||
+               what == TRANSFER_AT) {
         sender_on_frame(n->sender, from, what, r.left);
-    } else if (what >= TRANSFER_BEGIN && what <= TRANSFER_END && !n->broken) {
+    } else if (((what >= TRANSFER_BEGIN && what <= TRANSFER_END) ||
+                what == TRANSFER_RESUME) &&
+               !n->broken) {
         receiver_on_frame(n->receiver, from, what, r.left);
     } else if (what == CHECK_ASK || what == CHECK_ANSWER) {
         check_on_frame(n->upkeep, from, what, r.left);

@@ -33,6 +33,8 @@ struct receiver {
     struct list pieces;
     uint64_t waiting;      /* bytes in pieces */
     struct piece *working; /* NULL: the job opens the import */
+    uint64_t received;     /* bytes of the stream */
+    bool ended;            /* END came */
     int64_t moved_ns;
     bool gave_up;
     enum status status;
@@ -194,6 +196,8 @@ static void begin(struct receiver *r, uint64_t from, uint64_t id,
     }
     raft_message_take(&r->message, &m);
     r->taking = true;
+    r->received = 0;
+    r->ended = false;
     r->from = from;
     r->id = id;
     r->moved_ns = loop_now_ns();
@@ -205,6 +209,11 @@ static void begin(struct receiver *r, uint64_t from, uint64_t id,
 
 static void add_piece(struct receiver *r, struct bytes bytes, bool is_last)
 {
+    if (r->ended) {
+        return; /* said again after a connection was lost */
+    }
+    r->received += bytes.size;
+    r->ended = is_last;
     if (r->waiting + bytes.size > 4 * TRANSFER_WINDOW) {
         give_up(r, "the sender does not wait for it to be taken");
         return;
@@ -219,6 +228,21 @@ static void add_piece(struct receiver *r, struct bytes bytes, bool is_last)
     go_on(r);
 }
 
+/* The sender's connection was lost, and with it what was on the way. */
+static void resume(struct receiver *r, uint64_t from, uint64_t id)
+{
+    const bool ours =
+        r->taking && !r->gave_up && from == r->from && id == r->id;
+    struct buf frame = {0};
+    write_u8(&frame, ours ? TRANSFER_AT : TRANSFER_FAILED);
+    write_u64(&frame, id);
+    if (ours) {
+        write_u64(&frame, r->received);
+        r->moved_ns = loop_now_ns();
+    }
+    (void)peers_send_bulk(r->options.peers, from, &frame);
+}
+
 void receiver_on_frame(struct receiver *r, uint64_t from,
                        enum transfer_frame what, struct bytes body)
 {
@@ -229,6 +253,8 @@ void receiver_on_frame(struct receiver *r, uint64_t from,
     }
     if (what == TRANSFER_BEGIN) {
         begin(r, from, id, in.left);
+    } else if (what == TRANSFER_RESUME) {
+        resume(r, from, id);
     } else if (r->taking && !r->gave_up && from == r->from && id == r->id) {
         add_piece(r, in.left, what == TRANSFER_END);
     }

@@ -2,6 +2,9 @@
  *
  *   IDLE -> READING <-> WAITING (for the window or the queue) -> ENDED -> IDLE
  *
+ * A connection that is lost (`broken`) stops it anywhere; the receiver says how
+ * much it has, the export seeks there, and it goes on.
+ *
  * READING: a worker has the export.  A failure while it has it is carried out
  * when it comes back. */
 
@@ -25,6 +28,9 @@ struct sender {
     int64_t moved_ns;
     bool gave_up; /* while the worker has the export */
     bool ended;   /* END was sent */
+    bool
+        broken; /* the connection was lost: RESUME until the receiver says AT */
+    uint64_t at; /* ... where */
 
     struct buf piece; /* the worker's while it reads */
     bool piece_waits; /* read, not sent yet */
@@ -41,6 +47,8 @@ static void read_piece(struct worker_job *job)
     s->status =
         store_export_next(s->export, &s->piece, &s->piece_is_last, &s->fault);
 }
+
+static void on_at(struct sender *s, uint64_t at);
 
 static void over(struct sender *s, bool ok)
 {
@@ -82,14 +90,14 @@ static void send_piece(struct sender *s)
     const size_t size = s->piece.size - 9;
     s->piece_waits = false;
     if (!peers_send_bulk(s->options.peers, s->member, &s->piece)) {
-        give_up(s, "its connection takes no more");
+        sender_on_lost(s, s->member);
         return;
     }
     s->sent += size;
     if (s->piece_is_last) {
         s->ended = true;
         if (!send_small(s, TRANSFER_END)) {
-            give_up(s, "its connection takes no more");
+            sender_on_lost(s, s->member);
         }
         return;
     }
@@ -101,6 +109,8 @@ static void was_read(struct worker_job *job)
     struct sender *s = container_of(job, struct sender, job);
     if (s->gave_up) {
         over(s, false);
+    } else if (s->broken) {
+        buf_clear(&s->piece); /* read again from where it goes on */
     } else if (s->status != ST_OK) {
         give_up(s, s->fault.text);
     } else {
@@ -111,8 +121,8 @@ static void was_read(struct worker_job *job)
 
 static void go_on(struct sender *s)
 {
-    if (s->export == NULL || s->ended || worker_is_busy(s->worker) ||
-        s->sent - s->taken >= TRANSFER_WINDOW) {
+    if (s->export == NULL || s->ended || s->broken ||
+        worker_is_busy(s->worker) || s->sent - s->taken >= TRANSFER_WINDOW) {
         return;
     }
     if (s->piece_waits) {
@@ -169,7 +179,7 @@ bool sender_begin(struct sender *s, struct store *store,
     s->member = take->to;
     s->id++;
     s->sent = s->taken = 0;
-    s->gave_up = s->ended = s->piece_waits = false;
+    s->gave_up = s->ended = s->piece_waits = s->broken = false;
     s->moved_ns = loop_now_ns();
     const bool begun = send_begin(s, take, &info);
     raft_message_fini(take);
@@ -198,6 +208,10 @@ void sender_on_frame(struct sender *s, uint64_t from, enum transfer_frame what,
         return;
     }
     const uint64_t taken = read_u64(&r);
+    if (what == TRANSFER_AT && reader_done(&r)) {
+        on_at(s, taken);
+        return;
+    }
     if (!reader_done(&r) || taken < s->taken || taken > s->sent) {
         give_up(s, "the receiver's answer makes no sense");
         return;
@@ -212,10 +226,57 @@ void sender_on_frame(struct sender *s, uint64_t from, enum transfer_frame what,
     }
 }
 
+/* --- after a connection was lost --- */
+
+static void seek(struct worker_job *job)
+{
+    struct sender *s = container_of(job, struct sender, job);
+    s->status = store_export_seek(s->export, s->at, &s->fault);
+}
+
+static void has_sought(struct worker_job *job)
+{
+    struct sender *s = container_of(job, struct sender, job);
+    if (s->gave_up) {
+        over(s, false);
+    } else if (s->status != ST_OK) {
+        give_up(s, s->fault.text);
+    } else if (!s->broken) { /* else it was lost again meanwhile */
+        log_info("sending the state to member %llx goes on at byte %llu",
+                 (unsigned long long)s->member, (unsigned long long)s->at);
+        s->sent = s->at;
+        go_on(s);
+    }
+}
+
+/* What the receiver has is at least what it said it had taken, and at most what
+ * was sent. */
+static void on_at(struct sender *s, uint64_t at)
+{
+    if (!s->broken || worker_is_busy(s->worker)) {
+        return; /* of an earlier question: it is asked again */
+    }
+    if (at < s->taken || at > s->sent) {
+        give_up(s, "the receiver's answer makes no sense");
+        return;
+    }
+    s->broken = false;
+    s->at = at;
+    s->moved_ns = loop_now_ns();
+    s->job = (struct worker_job){.run = seek, .done = has_sought};
+    worker_run(s->worker, &s->job);
+}
+
 void sender_on_lost(struct sender *s, uint64_t member)
 {
-    if (s->export != NULL && s->member == member) {
-        give_up(s, "the connection was lost");
+    if (s->export == NULL || s->member != member || s->gave_up) {
+        return;
+    }
+    s->broken = true;
+    s->ended = false;
+    if (s->piece_waits) {
+        buf_clear(&s->piece);
+        s->piece_waits = false;
     }
 }
 
@@ -231,6 +292,8 @@ void sender_on_tick(struct sender *s, int64_t now_ns)
     if (s->export != NULL &&
         now_ns - s->moved_ns > TRANSFER_IDLE_MS * INT64_C(1000000)) {
         give_up(s, "nothing was taken for half a minute");
+    } else if (s->export != NULL && s->broken && !s->gave_up) {
+        (void)send_small(s, TRANSFER_RESUME); /* or with the next tick */
     }
 }
 

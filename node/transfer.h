@@ -3,10 +3,13 @@
  *
  *   sender -> receiver   BEGIN id, the raft message   DATA id, bytes   END id
  *   receiver -> sender   TAKEN id, bytes taken so far   FAILED id
+ *   after a connection was lost:
+ *   sender -> receiver   RESUME id
+ *   receiver -> sender   AT id, bytes that have come, where the stream goes on
  *
  * The sender keeps at most TRANSFER_WINDOW bytes that are not yet TAKEN, so
- * neither end needs memory for more.  A transfer that breaks, or does not move
- * for TRANSFER_IDLE_MS, is given up; raft asks again.  One at a time each way:
+ * neither end needs memory for more.  A transfer that does not move for
+ * TRANSFER_IDLE_MS is given up; raft asks again.  One at a time each way:
  * a second follower waits.
  *
  * Blocking work is done by a worker of each end; everything else is the loop's.
@@ -27,6 +30,8 @@ enum transfer_frame {
     TRANSFER_END = 3,
     TRANSFER_TAKEN = 4,
     TRANSFER_FAILED = 5,
+    TRANSFER_RESUME = 6,
+    TRANSFER_AT = 7,
     TRANSFER_TOLD = 16 /* none of it: one replica to another (replica_hear) */
 };
 

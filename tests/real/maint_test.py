@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import re
+import selectors
+import socket
 import subprocess
+import threading
 import time
 
 import cluster
@@ -77,10 +80,10 @@ class Running:
             m.close()
 
 
-def fill(member, count=COUNT, size=2000, prefix="k"):
+def fill(member, count=COUNT, size=2000, prefix="k", step=50):
     value = "v" * size
-    for n in range(0, count, 50):
-        puts = "".join("put %s%05d %s\n" % (prefix, i, value) for i in range(n, min(n + 50, count)))
+    for n in range(0, count, step):
+        puts = "".join("put %s%05d %s\n" % (prefix, i, value) for i in range(n, min(n + step, count)))
         done = subprocess.run(["etcdctl", "--endpoints", member.url, "txn"], input="\n%s\n\n" % puts,
                               env=dict(os.environ, ETCDCTL_API="3"), capture_output=True, text=True, timeout=30)
         expect("SUCCESS" in done.stdout, done.stdout + done.stderr)
@@ -236,6 +239,91 @@ def a_member_that_differs_is_found_at_the_next_compaction_and_stops_serving(base
         expect("remove it from the cluster" in bad.output(), "what to do")
         expect_equal(ctl(good, "get", "a", "--print-value-only"), "1\n", "the others serve")
         ctl(good, "put", "c", "1")
+
+
+class Proxy(threading.Thread):
+    """Before a member's peer port; cuts its connections when so many bytes have
+    gone through."""
+
+    def __init__(self, port, target, cuts):
+        super().__init__(daemon=True)
+        self.target, self.cuts, self.passed, self.pairs = target, list(cuts), 0, []
+        self.listener = socket.create_server(("127.0.0.1", port))
+
+    def run(self):
+        selector = selectors.DefaultSelector()
+        selector.register(self.listener, selectors.EVENT_READ)
+        other = {}
+
+        def drop(s):
+            for one in (s, other.pop(s, None)):
+                if one is not None:
+                    other.pop(one, None)
+                    selector.unregister(one)
+                    one.close()
+
+        while True:
+            for key, _ in selector.select():
+                s = key.fileobj
+                if s is self.listener:
+                    here = s.accept()[0]
+                    try:
+                        there = socket.create_connection(("127.0.0.1", self.target), 1)
+                    except OSError:
+                        here.close()
+                        continue
+                    other[here], other[there] = there, here
+                    selector.register(here, selectors.EVENT_READ)
+                    selector.register(there, selectors.EVENT_READ)
+                    continue
+                if s not in other:
+                    continue
+                try:
+                    data = s.recv(65536)
+                    if data:
+                        other[s].sendall(data)
+                except OSError:
+                    data = b""
+                if not data:
+                    drop(s)
+                    continue
+                self.passed += len(data)
+                if self.cuts and self.passed >= self.cuts[0]:
+                    self.cuts.pop(0)
+                    for one in list(other):
+                        if one in other:
+                            drop(one)
+
+
+@test(limit=180)
+def a_states_transfer_goes_on_after_a_broken_connection(base):
+    """Large states over bad networks would never get there otherwise."""
+    three = members_of(base, 3, ["--snapshot-catchup-entries", "10"])
+    late = three[2]
+    hidden = cluster.free_ports(1)[0]
+    port = int(late.own.rsplit(":", 1)[1])
+    late.arguments[late.arguments.index("--listen-peer-urls") + 1] = "http://127.0.0.1:%d" % hidden
+    proxy = Proxy(port, hidden, [6000000, 16000000])
+    proxy.start()
+    with Running(three[:2]) as early:
+        fill(early[0], 1500, 20000, step=10)  # more entries than are kept
+        for m in early:
+            hash_of(m)  # flushes
+        ctl(early[0], "put", "last", "one")
+        late.spawn()
+        try:
+            late.wait_ready(60)
+            tap.wait_until(lambda: "is in place" in late.output(), 30, "the state")
+            tap.wait_until(lambda: ctl(late, "get", "last", "--print-value-only", check=False) == "one\n", 30,
+                           "the last write")
+            expect_equal(proxy.cuts, [], "cuts that were not made")
+            said = "".join(m.output() for m in early)
+            expect(said.count("goes on at byte") >= 1, "nothing went on:\n" + said[-2000:])
+            expect_equal(said.count("sending the state of entry"), 1, "how often it began")
+            expect_equal(hash_of(late), hash_of(early[0]), "the hash there")
+        finally:
+            late.kill()
+            late.close()
 
 
 if __name__ == "__main__":
