@@ -238,7 +238,9 @@ def random_create(streams, number):
     for kind in (NOPUT, NODELETE):
         if shapes.chance(world, 12):
             request.filters.append(kind)
-    if shapes.chance(world, 15):
+    # A watch that ends at once since its start is compacted has no chosen id, and
+    # its id is not chosen: etcd does not give it back (D8).
+    if shapes.chance(world, 15) and not 0 < request.start_revision < world.compacted:
         request.watch_id = world.random.choice(sorted({1, 2, 3, 5, 1000, shapes.BIG} - streams.spent) + [0])
     return request
 
