@@ -22,7 +22,7 @@ options = None
 def replay(name):
     return "SEED=%d KEELFS=%s %s '%s' --requests %d%s" % (
         SEED, os.environ.get("KEELFS", "build/cmd/keelfs"), os.path.relpath(__file__), name.replace("_", " "), options.requests,
-        " --self" if options.self else "")
+        " --self" if options.self else " --three" if options.three else "")
 
 
 def finish(runner, name):
@@ -140,6 +140,7 @@ def more(parser):
     parser.add_argument("--seconds", type=float, default=20, help="no new round after these")
     parser.add_argument("--without", default="", help="not these tests: NAME,NAME")
     parser.add_argument("--services", help="only these: KV,Watch,Lease,...")
+    parser.add_argument("--three", action="store_true", help="a follower of three members of keelfs")
     parser.add_argument("--self", action="store_true", help="stock etcd beside stock etcd")
 
 
@@ -150,7 +151,8 @@ def rig_of(parsed):
     left_out = parsed.without.split(",")
     tap.TESTS[:] = [t for t in tap.TESTS if t[0] not in left_out]
     tap.note("SEED=%d" % SEED)
-    return servers.Pair(servers.Etcd, servers.Etcd if parsed.self else servers.Keelfs, fresh=True)
+    right = servers.Etcd if parsed.self else servers.Three if parsed.three else servers.Keelfs
+    return servers.Pair(servers.Etcd, right, fresh=True)
 
 
 if __name__ == "__main__":

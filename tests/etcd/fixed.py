@@ -36,7 +36,7 @@ def new_store(run):
 
 
 def upkeep(run):
-    """Members, alarms, status, and what a store without authentication says."""
+    """Members, status, and what a store without users says (nothing is added: D23)."""
     for method, request in (
             (CLUSTER + "MemberList", pb.MemberListRequest()),
             (CLUSTER + "MemberList", pb.MemberListRequest(linearizable=True)),

@@ -131,6 +131,41 @@ class Keelfs:
         self.node.close()
 
 
+class Three:
+    """Three members of keelfs, of which a follower is asked."""
+
+    name = "keelfs"
+
+    def __init__(self):
+        ports = cluster.free_ports(6)
+        ports = (ports[:3], ports[3:])
+        self.members = [Keelfs(number=n, ports=ports) for n in (1, 2, 3)]
+        self.address = None
+
+    def start(self):
+        for member in self.members:
+            member.start()
+
+    def wait(self):
+        for member in self.members:
+            member.wait()
+        for member in self.members:
+            with urllib.request.urlopen("http://%s/metrics" % member.address, timeout=10) as answer:
+                if "\netcd_server_is_leader 0" in answer.read().decode():
+                    self.address = member.address
+        tap.expect(self.address, "no member says that it does not lead")
+
+    def alive(self):
+        return all(member.alive() for member in self.members)
+
+    def output(self):
+        return "".join(member.output()[-2000:] for member in self.members)
+
+    def close(self):
+        for member in self.members:
+            member.close()
+
+
 class Pair:
     """The surroundings of a test file: the two that are compared.  Each body
     gets a fresh pair of servers, unless `fresh` is false."""
@@ -138,7 +173,7 @@ class Pair:
     plain = None
 
     def __init__(self, left, right, fresh=False):
-        if Keelfs in (left, right):
+        if Keelfs in (left, right) or Three in (left, right):
             rig.keelfs()
         self.make = (left, right)
         self.fresh = fresh
