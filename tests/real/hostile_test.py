@@ -33,10 +33,10 @@ class Server:
             "--advertise-client-urls", "http://127.0.0.1:%d" % self.port])
         self.node.start()
 
-    def memory_mib(self):
+    def memory_mib(self, name="VmRSS"):
         with open("/proc/%d/status" % self.node.pid) as f:
             for line in f:
-                if line.startswith("VmRSS"):
+                if line.startswith(name + ":"):
                     return int(line.split()[1]) / 1024
 
     def files(self):
@@ -93,7 +93,7 @@ def attacked(base, attack, *arguments):
         before_mib, before_files = server.memory_mib(), server.files()
         attacker = in_background(attack, server.port, *arguments)
         took = normal_client(server.port, SECONDS * tap.SLOW)
-        most_mib = server.memory_mib()
+        most_mib = server.memory_mib("VmHWM")
         _, status = os.waitpid(attacker, 0)
         expect(status == 0, "the attacker itself failed")
         p99 = quantile(took, 0.99)
