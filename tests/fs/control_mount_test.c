@@ -17,9 +17,10 @@ TEST(mount, the_control_directory_works_without_a_quorum)
     static const char *const succeed[] = {
         "test \"$(cat .keelfs/leader)\" = none",
         "grep -q '^quorum: no$' .keelfs/status",
-        "test \"$(ls .keelfs | wc -w)\" = 5",
+        "test \"$(ls .keelfs | wc -w)\" = 6", /* and the leases' directory */
         "read line < .keelfs/members && test \"$line\" = 'a1 north self'",
-        "cp -r .keelfs $HERE/copy && diff -r .keelfs $HERE/copy",
+        "for f in status leader members revision health; do "
+        "cp .keelfs/$f $HERE/$f && cmp .keelfs/$f $HERE/$f || exit 1; done",
         "! echo x 2> $HERE/why > .keelfs/status && "
         "grep -q 'Read-only file system' $HERE/why",
         "! touch .keelfs/new 2> $HERE/why && "
