@@ -89,27 +89,18 @@ static enum status take_up_mending(struct node *n, struct fault *reterr)
     return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-/* The others are given up for good, durably, before anything else happens. */
 static enum status force_new_cluster(struct node *n,
-                                     const struct join_result *who,
                                      const struct wal_recovery *recovery,
                                      struct fault *reterr)
 {
-    const struct store_identity identity = {.cluster_id = who->cluster_id,
-                                            .member_id = who->member_id};
-    const enum status st =
-        replica_force_alone(n->replica, recovery->last_index, reterr);
-    if (st != ST_OK) {
-        return st;
-    }
     log_warn("--force-new-cluster: this member goes on alone; start it without "
              "that flag from now on, and add new members");
-    return store_set_identity(n->store, &identity, reterr);
+    return replica_force_alone(n->replica, recovery->last_index, reterr);
 }
 
 static enum status open_log(struct node *n, const struct node_options *o,
-                            const struct join_result *who, struct disk *disk,
-                            struct fault *reterr)
+                            const struct join_result *who, bool is_new,
+                            struct disk *disk, struct fault *reterr)
 {
     const struct replica_options ro = {
         .cluster_id = who->cluster_id,
@@ -141,6 +132,12 @@ static enum status open_log(struct node *n, const struct node_options *o,
         .host = n,
     };
     n->replica = replica_new(&ro, n->store);
+    const enum status kept =
+        is_new ? replica_keep_membership(n->replica, reterr) : ST_OK;
+    if (kept != ST_OK) {
+        disk->ops->free(disk);
+        return kept;
+    }
     struct wal_options wo;
     wal_options_default(&wo);
     wo.cluster_id = who->cluster_id;
@@ -163,7 +160,7 @@ static enum status open_log(struct node *n, const struct node_options *o,
         st = node_finish_install(n, reterr);
     }
     if (st == ST_OK && o->force_new_cluster) {
-        st = force_new_cluster(n, who, &recovery, reterr);
+        st = force_new_cluster(n, &recovery, reterr);
     }
     return st == ST_OK ? replica_begin(n->replica, &recovery, reterr) : st;
 }
@@ -281,7 +278,7 @@ static enum status open_parts(struct node *n, const struct node_options *o,
     }
     n->cluster_id = who.cluster_id;
     n->member_id = who.member_id;
-    st = open_log(n, o, &who, disk, reterr);
+    st = open_log(n, o, &who, stored.member_id == 0, disk, reterr);
     free(who.members);
     if (st == ST_OK && stored.member_id == 0) {
         stored = (struct store_identity){.cluster_id = n->cluster_id,

@@ -44,6 +44,15 @@ struct receiver {
     uint64_t arrived_index;
 };
 
+/* The sender has others to serve: it shall not wait for nothing. */
+static void decline(struct receiver *r, uint64_t to, uint64_t id)
+{
+    struct buf frame = {0};
+    write_u8(&frame, TRANSFER_FAILED);
+    write_u64(&frame, id);
+    (void)peers_send_bulk(r->options.peers, to, &frame); /* or it times out */
+}
+
 static void answer(struct receiver *r, enum transfer_frame what, uint64_t taken)
 {
     struct buf frame = {0};
@@ -180,7 +189,8 @@ static void begin(struct receiver *r, uint64_t from, uint64_t id,
     struct fault fault;
     struct raft_message m;
     if (worker_is_busy(r->worker) || r->arrived != NULL) {
-        return; /* the sender's patience is longer than the job */
+        decline(r, from, id); /* the one before is on its way into place */
+        return;
     }
     if (r->taking) {
         clear(r); /* the sender began again */

@@ -275,8 +275,8 @@ static enum status carry_out_all(struct replica *r, struct fault *reterr)
 
 static void note_leader(struct replica *r)
 {
-    if (r->leader_was_known) {
-        return;
+    if (r->leader_was_known || r->membership->conf.voters_count == 0) {
+        return; /* or a newcomer that has no state yet */
     }
     struct raft_status s;
     raft_status(r->raft, &s);

@@ -86,8 +86,11 @@ void replica_recover_entry(void *r, const struct raft_entry *e);
 /* The log found belongs to before the state in the store: an installation was
  * interrupted. Forgets what was found; the log starts at (index, term). */
 void replica_recover_at(struct replica *r, uint64_t index, uint64_t term);
-/* The others are given up: this member alone goes on, with everything in its
- * log, whose last entry is given. */
+/* Makes the first members durable, before anything is applied. */
+enum status replica_keep_membership(struct replica *r,
+                                    struct fault *reterr) MUST_USE;
+/* The others are given up, durably: this member alone goes on, with everything
+ * in its log, whose last entry is given. */
 enum status replica_force_alone(struct replica *r, uint64_t last_index,
                                 struct fault *reterr) MUST_USE;
 /* The log is damaged from entry `damaged` on: forgets what was found of it, and

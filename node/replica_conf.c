@@ -57,6 +57,16 @@ static enum status write_record(struct replica *r, struct fault *reterr)
     return st;
 }
 
+enum status replica_keep_membership(struct replica *r, struct fault *reterr)
+{
+    struct buf record = {0};
+    membership_write(r->membership, &record);
+    const enum status st = store_keep_record(r->store, MEMBERSHIP_RECORD,
+                                             buf_bytes(&record), reterr);
+    buf_fini(&record);
+    return st;
+}
+
 static enum status read_record(struct replica *r, struct fault *reterr)
 {
     const struct bytes record = store_record(r->store, MEMBERSHIP_RECORD);
@@ -118,7 +128,7 @@ enum status replica_force_alone(struct replica *r, uint64_t last_index,
     m->conf = (struct membership_conf){.voters = {self}, .voters_count = 1};
     m->ignored_index = last_index;
     m->changed_index = last_index > 0 ? last_index : 1;
-    return write_record(r, reterr);
+    return replica_keep_membership(r, reterr);
 }
 
 void replica_membership_from_first(struct replica *r)

@@ -518,6 +518,9 @@ void replica_publish(struct replica *r)
         return;
     }
     r->publish_due = false;
+    if (r->membership->conf.voters_count == 0) {
+        return; /* it waits for the state */
+    }
     const struct membership_member *own =
         membership_find(r->membership, o->member_id);
     if (own == NULL || (own->started && strcmp(own->name, o->name) == 0 &&

@@ -226,19 +226,13 @@ static enum status set_members(struct restore *r, struct fault *reterr)
     struct buf record = {0};
     struct membership *members =
         join_first_members(&r->identity, r->options->initial_cluster);
-    const struct store_identity identity = {.cluster_id =
-                                                r->identity.cluster_id,
-                                            .member_id = r->identity.member_id};
     store_options_default(&so);
     membership_write(members, &record);
     free(members);
     enum status st = store_open(r->dir.store, &so, &store, reterr);
     if (st == ST_OK) {
-        st = store_set_record(store, MEMBERSHIP_RECORD, buf_bytes(&record),
-                              reterr);
-        if (st == ST_OK) { /* durable with this */
-            st = store_set_identity(store, &identity, reterr);
-        }
+        st = store_keep_record(store, MEMBERSHIP_RECORD, buf_bytes(&record),
+                               reterr);
         store_close(store);
     }
     buf_fini(&record);

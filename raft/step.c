@@ -39,10 +39,11 @@ static bool on_later_term(struct raft *r, const struct raft_message *m)
 static void on_earlier_term(struct raft *r, const struct raft_message *m)
 {
     if ((m->type == RAFT_MSG_HEARTBEAT || m->type == RAFT_MSG_APPEND) &&
-        (r->config.check_quorum || r->config.pre_vote)) {
+        (r->config.check_quorum || r->config.pre_vote || r->lost.index > 0)) {
         /* A leader that was replaced, or one whose followers do not answer a
          * candidate with a later term (this member) because it is alive: the
-         * term of this answer makes it step down, and all are free again. */
+         * term of this answer makes it step down, and all are free again.  One
+         * that lost entries cannot campaign to make its term known. */
         struct raft_message reply = {.type = RAFT_MSG_APPEND_RESPONSE,
                                      .to = m->from};
         raft_send_take(r, &reply);

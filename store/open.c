@@ -220,6 +220,30 @@ enum status store_set_identity(struct store *s,
     return st;
 }
 
+enum status store_keep_record(struct store *s, const char *name,
+                              struct bytes value, struct fault *reterr)
+{
+    must(s->flush == NULL);
+    struct state state;
+    bool found;
+    enum status st = state_load(&s->env, s->view.txn, &state, &found, reterr);
+    if (st == ST_OK) {
+        must(found);
+        st = state_records_set(&state.records, name, value);
+        st = st == ST_OK
+                 ? save_state(s, &state, reterr)
+                 : fault_set(reterr, st, "cannot keep record '%s'", name);
+    }
+    if (st == ST_OK) {
+        st = store_set_record(s, name, value, reterr);
+    }
+    if (st == ST_OK) {
+        st = view_renew(s, reterr);
+    }
+    state_fini(&state);
+    return st;
+}
+
 struct store_results *store_results_new(void)
 {
     return xcalloc(1, sizeof(struct store_results));

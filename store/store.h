@@ -164,6 +164,12 @@ uint64_t store_durable_term(const struct store *s);
  * small opaque records by name, part of the replicated state. */
 enum status store_set_record(struct store *s, const char *name,
                              struct bytes value, struct fault *reterr) MUST_USE;
+/* The same, in a commit of its own on top of what is durable: for what is
+ * decided at a start, before anything is applied.  Not while a flush is under
+ * way. */
+enum status store_keep_record(struct store *s, const char *name,
+                              struct bytes value,
+                              struct fault *reterr) MUST_USE;
 /* Empty when never set; borrowed until the next apply. */
 struct bytes store_record(const struct store *s, const char *name);
 

@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+"""Members come and go while the cluster runs, driven by stock etcdctl."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import calls
+import cluster
+import rig
+import tap
+from tap import expect, expect_equal, test
+
+HEALTHY = 5.5  # seconds: voters must have been connected so long (etcd's HealthInterval)
+
+
+class Member(cluster.Member):
+    """One that may join later: its own ports, and the cluster as it is told."""
+
+    def __init__(self, base, name, state="new", others=(), arguments=()):
+        self.name = name
+        self.peer, self.client = cluster.free_ports(2)
+        self.peer_url = "http://127.0.0.1:%d" % self.peer
+        self.client_url = "http://127.0.0.1:%d" % self.client
+        known = ["%s=%s" % (m.name, m.peer_url) for m in others] + ["%s=%s" % (name, self.peer_url)]
+        rig.Node.__init__(self, base=os.path.join(base, name), mounts=("m",), mount_options="timeout=3s", arguments=[
+            "--name", name, "--initial-advertise-peer-urls", self.peer_url, "--listen-peer-urls", self.peer_url,
+            "--listen-client-urls", self.client_url, "--advertise-client-urls", self.client_url,
+            "--initial-cluster-token", "test", "--initial-cluster", ",".join(known),
+            "--initial-cluster-state", state, *arguments])
+        self.root = self.mounts[0]
+        self.is_stopped = False
+
+
+def etcdctl(members, *words, ok=True):
+    ends = ",".join(m.client_url for m in members)
+    done = subprocess.run(["etcdctl", "--endpoints", ends, "--command-timeout=15s", *words], capture_output=True,
+                          text=True, timeout=40 * tap.SLOW, env={**os.environ, "ETCDCTL_API": "3"})
+    if ok:
+        expect(done.returncode == 0, "etcdctl %s: %s%s" % (" ".join(words), done.stdout, done.stderr))
+    return done.stdout if ok else done.stdout + done.stderr
+
+
+def listed(members):
+    """Name (or peer URL of one that has not started) -> what member list says."""
+    found = json.loads(etcdctl(members, "member", "list", "-w", "json"))["members"]
+    return {m.get("name") or m["peerURLs"][0]: m for m in found}
+
+
+def id_of(members, name):
+    return "%x" % listed(members)[name]["ID"]
+
+
+class Group:
+    def __init__(self, base):
+        self.base = base
+        self.all, self.now = [], []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for m in self.all:
+            m.close()
+
+    def first(self, name="n1", arguments=()):
+        m = Member(self.base, name, arguments=arguments)
+        self.all.append(m)
+        m.start(30)
+        self.now = [m]
+        return m
+
+    def grow(self, name, learner=False, arguments=()):
+        m = Member(self.base, name, "existing", self.now, arguments)
+        self.all.append(m)
+        tap.wait_until(lambda: "added to cluster" in etcdctl(
+            self.now, "member", "add", name, "--peer-urls=" + m.peer_url, *(["--learner"] if learner else []), ok=False),
+            20, "%s to be added" % name)
+        m.start(30)
+        self.now.append(m)
+        tap.wait_until(lambda: name in listed(self.now), 20, "%s to say its name" % name)
+        return m
+
+    def remove(self, m):
+        number = id_of(self.now, m.name)
+        rest = [other for other in self.now if other is not m]
+        tap.wait_until(lambda: "removed from cluster" in etcdctl(rest, "member", "remove", number, ok=False), 20,
+                       "%s to be removed" % m.name)
+        self.now = rest
+        tap.wait_until(lambda: not m.alive(), 20, "%s to stop" % m.name)
+        expect("removed from the cluster" in m.output(), "it does not say why it stopped:\n%s" % m.output()[-1500:])
+        m.reap()
+
+    def agree(self):
+        def same():
+            try:
+                revisions = {calls.revision(m.root) for m in self.now if m.runs()}
+            except OSError:
+                return None
+            return revisions.pop() if len(revisions) == 1 else None
+        return tap.wait_until(same, 30, "one revision on all members")
+
+
+def places(members, prefix):
+    found = [(m.root, "%s-%s" % (prefix, m.name)) for m in members]
+    for root, folder in found:
+        os.mkdir(os.path.join(root, folder))
+    return found
+
+
+@test(limit=240)
+def a_cluster_grows_from_one_to_three_to_five_and_loses_its_first_node_under_load(base):
+    with Group(base) as g:
+        first = g.first()
+        handles = cluster.write_for(6 * tap.SLOW, places([first], "alone"))
+        g.grow("n2")
+        time.sleep(HEALTHY * tap.SLOW)
+        g.grow("n3")
+        logs = cluster.logs_of(handles, 60)
+        time.sleep(HEALTHY * tap.SLOW)
+        handles = cluster.write_for(14 * tap.SLOW, places(g.now, "three"))
+        g.grow("n4")
+        time.sleep(HEALTHY * tap.SLOW)
+        g.grow("n5")
+        logs += cluster.logs_of(handles, 60)
+        time.sleep(HEALTHY * tap.SLOW)
+        handles = cluster.write_for(6 * tap.SLOW, places(g.now[1:], "five"))
+        time.sleep(1)
+        g.remove(first)
+        logs += cluster.logs_of(handles, 60)
+        g.agree()
+        for m in g.now:
+            cluster.expect_kept(m.root, logs)
+            names = {line.split()[1] for line in calls.read(m.root + "/.keelfs/members").decode().splitlines()}
+            expect_equal(names, {"n2", "n3", "n4", "n5"}, "members on " + m.name)
+        tap.note("%d writes acknowledged, all there" % sum(len(log.acknowledged) for log in logs))
+        # Again with everything restarted: the flags say less than the data.
+        for m in g.now:
+            m.kill()
+        for m in g.now:
+            m.spawn()
+        for m in g.now:
+            m.wait_ready(30)
+            cluster.expect_kept(m.root, logs)
+        # The data of one that was removed is of no more use.
+        first.spawn()
+        tap.wait_until(lambda: not first.alive(), 20, "the removed member to end")
+        expect("removed from the cluster" in first.output(), first.output()[-1500:])
+
+
+@test(limit=120)
+def a_learner_reads_and_is_promoted_when_it_is_in_sync(base):
+    with Group(base) as g:
+        first = g.first()
+        calls.put(first.root + "/before", b"1")
+        late = Member(g.base, "n2", "existing", g.now)
+        g.all.append(late)
+        etcdctl(g.now, "member", "add", "n2", "--learner", "--peer-urls=" + late.peer_url)
+        number = "%x" % listed(g.now)[late.peer_url]["ID"]
+        said = etcdctl(g.now, "member", "promote", number, ok=False)
+        expect("can only promote a learner member which is in sync with leader" in said, said)
+        third = cluster.free_ports(1)[0]
+        said = etcdctl(g.now, "member", "add", "n3", "--learner", "--peer-urls=http://127.0.0.1:%d" % third, ok=False)
+        expect("too many learner members in cluster" in said, said)
+        time.sleep(1.1)  # ids are made of URLs and the second
+        said = etcdctl(g.now, "member", "add", "n3", "--peer-urls=" + late.peer_url, ok=False)
+        expect("Peer URLs already exists" in said, said)
+        late.start(30)
+        g.now.append(late)
+        tap.wait_until(lambda: "n2" in listed([first]), 20, "the learner to say its name")
+        # Writes of the one member do not wait for the learner, which sees them all.
+        calls.put(first.root + "/after", b"2")
+        expect_equal(calls.read(late.root + "/before"), b"1", "a linearizable read on a learner")
+        expect_equal(calls.read(late.root + "/after"), b"2", "a linearizable read on a learner")
+        late.freeze()
+        calls.put(first.root + "/alone", b"3")
+        late.thaw()
+        etcdctl([first], "member", "promote", number)
+        expect(not listed([first])["n2"].get("isLearner"), "it is a learner still")
+        said = etcdctl([first], "member", "promote", number, ok=False)
+        expect("can only promote a learner member" in said, said)
+        expect_equal(calls.read(late.root + "/alone"), b"3", "after the promotion")
+
+
+@test(limit=120)
+def a_wiped_node_cannot_come_back_as_itself_but_as_a_new_member(base):
+    with cluster.Cluster(base) as c:
+        calls.put(c.members[0].root + "/kept", b"1")
+        c.agree()
+        _, (victim, _) = c.followers()
+        expect_equal(calls.read(victim.root + "/kept"), b"1", "the value")
+        tap.wait_until(lambda: all(m.output().count("has said its name") >= 3 for m in c.members), 20, "all names")
+        victim.kill()
+        shutil.rmtree(victim.data)
+        victim.spawn()
+        tap.wait_until(lambda: not victim.alive(), 20, "the refusal")
+        text = victim.output()
+        expect("was in this cluster before" in text and "member remove" in text and "member add" in text, text[-1500:])
+        expect_equal(calls.read(c.others(victim)[0].root + "/kept"), b"1", "the others go on")
+
+
+@test(limit=120)
+def the_last_one_left_goes_on_alone_when_it_is_forced_to(base):
+    with Group(base) as g:
+        first = g.first()
+        g.grow("n2")
+        time.sleep(HEALTHY * tap.SLOW)
+        g.grow("n3")
+        calls.put(first.root + "/kept", b"1")
+        g.agree()
+        for m in g.now:
+            m.kill()
+        first.arguments.append("--force-new-cluster")
+        first.start(30)
+        expect_equal(calls.read(first.root + "/kept"), b"1", "what it had")
+        expect_equal(set(listed([first])), {"n1"}, "members")
+        calls.put(first.root + "/alone", b"2")
+        first.kill()
+        first.arguments.remove("--force-new-cluster")
+        first.start(30)
+        expect_equal(calls.read(first.root + "/alone"), b"2", "after a restart without the flag")
+        expect_equal(set(listed([first])), {"n1"}, "members")
+        given_up, g.now = g.now[1:], [first]
+        g.grow("n4")
+        expect_equal(calls.read(g.now[1].root + "/kept"), b"1", "on the new member")
+        # Those who were given up are told when they come back, and stop.
+        given_up[0].spawn()
+        tap.wait_until(lambda: not given_up[0].alive(), 20, "one that was given up to stop")
+        expect("removed from the cluster" in given_up[0].output(), given_up[0].output()[-1500:])
+
+
+@test(limit=120)
+def leadership_moves_where_etcdctl_says(base):
+    with Group(base) as g:
+        first = g.first()
+        g.grow("n2")
+        number = id_of(g.now, "n2")
+        said = etcdctl([g.now[1]], "move-leader", number, ok=False)
+        expect("no leader endpoint" in said or "not leader" in said, said)
+        etcdctl([first], "move-leader", number)
+        tap.wait_until(lambda: calls.attribute(first.root, "leader") == calls.attribute(
+            g.now[1].root, "member_id"), 10, "the new leader")
+
+
+if __name__ == "__main__":
+    OPTIONS = tap.parse(__doc__)
+    raise SystemExit(1 if tap.run(OPTIONS, rig.NoNode()) else 0)
