@@ -51,8 +51,12 @@ def call(stream, path, data):
 
 
 def bytes_field(number, data):
-    """A field of protobuf; data shorter than 128 bytes."""
-    return bytes([number << 3 | 2, len(data)]) + data
+    """A field of protobuf."""
+    size, length = len(data), b""
+    while size >= 128:
+        length += bytes([size % 128 + 128])
+        size //= 128
+    return bytes([number << 3 | 2]) + length + bytes([size]) + data
 
 
 RANGE = "/etcdserverpb.KV/Range"
