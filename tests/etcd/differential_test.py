@@ -48,6 +48,7 @@ def finish(runner, name):
 
 def runner_of(left, right, salt=0, perturb=None):
     import runner
+    tap.note("SEED=%d" % SEED)
     return runner.Runner(left, right, SEED + salt, perturb, options.services and options.services.split(","))
 
 
@@ -150,7 +151,6 @@ def rig_of(parsed):
     servers.need_modules()
     left_out = parsed.without.split(",")
     tap.TESTS[:] = [t for t in tap.TESTS if t[0] not in left_out]
-    tap.note("SEED=%d" % SEED)
     right = servers.Etcd if parsed.self else servers.Three if parsed.three else servers.Keelfs
     return servers.Pair(servers.Etcd, right, fresh=True)
 
