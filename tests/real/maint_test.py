@@ -154,6 +154,7 @@ def a_full_store_raises_nospace_and_clears_it_when_there_is_room(base):
     """etcd's runbook ends in `alarm disarm`; here the room is enough."""
     with Running(members_of(base, 1, ["--quota-backend-bytes", "14000000"])) as (one,):
         fill(one, 550, 20000)
+        hash_of(one)  # all of it into the file
         refused = ""
         for n in range(60):
             refused = ctl(one, "put", "k%d" % n, "v" * 100000, check=False)
