@@ -209,4 +209,28 @@ BUGS = [
      "        return;\n"
      "    }\n"
      "    fs_call_wait(c, &h->waiters, published);\n    fs_publish(h, FS_PUBLISH_CLOSE);"),
+
+    # --- leases ---
+    ("renewal-before-the-log",
+     "a renewal is answered that a new leader will not know",
+     "node/lease_lead.c",
+     "    if (l->record == LEASE_FRESH) {\n        answer(r, q);",
+     "    if (BUG || l->record == LEASE_FRESH) {\n        answer(r, q);"),
+    ("lease-ends-early", "leases end a second before their time",
+     "node/lease_lead.c", "           first->at <= t->confirm_from_ns) {",
+     "           first->at <= t->confirm_from_ns + (BUG ? NS_PER_S : 0)) {"),
+    ("lease-revoked-by-deposed-leader",
+     "a leader of the past revokes without asking a quorum",
+     "node/lease_lead.c",
+     "    if (!t->confirming_now || !t->confirmed ||\n"
+     "        store_applied_index(r->store) < t->confirm_index) {",
+     "    if (!t->confirming_now || (!BUG && (!t->confirmed ||\n"
+     "        store_applied_index(r->store) < t->confirm_index))) {"),
+    ("lease-revoked-by-deposed-leader", None, "store/lease.c",
+     "    if (c->lease_term != 0 && c->lease_term != term) {",
+     "    if (!BUG && c->lease_term != 0 && c->lease_term != term) {"),
+    ("renewal-of-one-that-goes", "a lease on its way out is said to be renewed",
+     "node/lease_lead.c",
+     "    if (l->revoking || l->deadline.at <= r->leases.confirm_from_ns) {",
+     "    if (!BUG && (l->revoking || l->deadline.at <= r->leases.confirm_from_ns)) {"),
 ]
