@@ -4,6 +4,7 @@
  * the members that it asks when it joins (join.h). */
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/disk.h"
 #include "base/log.h"
@@ -288,12 +289,32 @@ static enum status open_parts(struct node *n, const struct node_options *o,
     return st;
 }
 
+/* A start that is refused for its flags shall leave nothing behind that looks
+ * like a member. */
+static enum status check_flags_of_new(const struct node_options *o,
+                                      struct fault *reterr)
+{
+    struct stat there;
+    if (o->join || stat(o->data_dir, &there) == 0) {
+        return ST_OK; /* asked later, with what the directory holds */
+    }
+    struct identity *id = xcalloc(1, sizeof *id);
+    const enum status st = identity_derive(o->name, o->cluster_token,
+                                           o->initial_cluster, id, reterr);
+    free(id);
+    return st;
+}
+
 /* The log's lock guards the whole directory: it comes first. */
 enum status node_open_data(struct node *n, const struct node_options *o,
                            struct fault *reterr)
 {
     struct disk *disk;
     bool has_log = false;
+    const enum status refused = check_flags_of_new(o, reterr);
+    if (refused != ST_OK) {
+        return refused;
+    }
     enum status st = data_dir_open(o->data_dir, &n->dir, reterr);
     if (st == ST_OK) {
         st = disk_open(n->dir.wal, &disk, reterr);

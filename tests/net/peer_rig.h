@@ -169,8 +169,9 @@ static inline enum status member_may_join(void *arg, uint64_t from,
 static inline void member_event(void *arg, enum peer_event what, uint64_t from,
                                 const struct fault *why)
 {
-    static const char *const names[] = {"failed",    "rejected", "refused",
-                                        "malformed", "accepted", "closed"};
+    static const char *const names[] = {"failed",  "rejected",  "removed",
+                                        "refused", "malformed", "accepted",
+                                        "closed"};
     struct member *m = arg;
     if (what == PEER_EVENT_ACCEPTED ||
         (what <= PEER_EVENT_REJECTED && m->no_failures)) {
