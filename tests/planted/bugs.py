@@ -9,7 +9,8 @@ code.
 """
 
 # Those that take many seeds: not among the sample of the test command.
-RARE = {"commit-of-old-term", "watch-forgets-its-place"}
+RARE = {"commit-of-old-term", "commit-beyond-message",
+        "renewal-before-the-log", "renewal-of-one-that-goes"}
 
 BUGS = [
     # --- raft ---

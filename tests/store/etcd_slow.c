@@ -341,7 +341,9 @@ static void ask_compact(struct asking *a, struct buf *ours)
     if (at <= 0) {
         return;
     }
-    append(a->arguments, sizeof a->arguments, "compaction %lld", (long long)at);
+    /* Physical: until etcd has swept, its HashKV has what is to be swept. */
+    append(a->arguments, sizeof a->arguments, "compaction --physical %lld",
+           (long long)at);
     const enum status st = rig_compact(&a->rig, at);
     if (st != ST_OK) {
         say_error(ours, st);
