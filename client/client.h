@@ -9,7 +9,8 @@
  *  - A write is repeated only when no server can have seen it, or when one says
  *    that there is no leader to do it.  Else, when its answer is lost, it ends
  *    with ST_TIMEOUT: the outcome is not known.
- *  - ST_NO_LEADER: no server, or no leader, was there in time; nothing was done.
+ *  - ST_NO_LEADER: no server, or no leader, was there in time; nothing was
+ * done.
  *  - Watches go on where they were, on any member.  They see every event of
  *    their range once and in order; ST_COMPACTED ends those that were away too
  *    long.

@@ -1,9 +1,9 @@
 /* The newest changes, in memory, in front of LMDB.
  *
  * Ordered by key, and found by its hash; the versions of one key hang on its
- * node, newest first.  A second order, by revision, serves the watch hub and the
- * flush.  Groups (the `dirs` index) and rows of the lease table have lists of
- * their own: only their newest state is kept.
+ * node, newest first.  A second order, by revision, serves the watch hub and
+ * the flush.  Groups (the `dirs` index) and rows of the lease table have lists
+ * of their own: only their newest state is kept.
  *
  * A memtable is written by the loop's thread alone.  Once frozen it is never
  * written again, so the store thread and the loop read it without locks.
