@@ -26,6 +26,23 @@ void fs_draft_begin(struct fs_draft *d, struct bytes base)
     d->kept = UINT64_MAX;
 }
 
+void fs_draft_begin_fresh(struct fs_draft *d)
+{
+    fs_draft_begin(d, BYTES_NONE);
+    d->fresh = true;
+}
+
+/* There is something to publish. */
+static void touch(struct fs_draft *d)
+{
+    d->written = true;
+    if (d->fresh) {
+        d->fresh = false;
+        d->cut = true;
+        d->kept = 0;
+    }
+}
+
 void fs_draft_reset(struct fs_draft *d)
 {
     fs_draft_fini(d); /* the content may be large: it is not kept */
@@ -80,7 +97,7 @@ void fs_draft_write(struct fs_draft *d, uint64_t offset, struct bytes more)
         buf_resize(&d->content, end);
     }
     memcpy(d->content.data + offset, more.data, more.size);
-    d->written = true;
+    touch(d);
     /* What lies in the tail is kept there: it moves with it. */
     const uint64_t limit = d->appended ? d->tail_from : UINT64_MAX;
     add_span(d, offset, end < limit ? end : limit);
@@ -94,7 +111,7 @@ void fs_draft_append(struct fs_draft *d, struct bytes more)
         d->tail_from = d->content.size;
     }
     buf_append(&d->content, more);
-    d->written = true;
+    touch(d);
 }
 
 void fs_draft_truncate(struct fs_draft *d, uint64_t size)
@@ -122,7 +139,7 @@ void fs_draft_extend(struct fs_draft *d, uint64_t size)
     if (!d->appended) {
         d->size_min = size;
     }
-    d->written = true;
+    touch(d);
 }
 
 void fs_draft_zero(struct fs_draft *d, uint64_t offset, uint64_t size)
@@ -136,7 +153,7 @@ void fs_draft_zero(struct fs_draft *d, uint64_t offset, uint64_t size)
     memset(d->content.data + offset, 0, count);
     const uint64_t limit = d->appended ? d->tail_from : UINT64_MAX;
     add_span(d, offset, offset + count < limit ? offset + count : limit);
-    d->written = true;
+    touch(d);
 }
 
 void fs_draft_merge(const struct fs_draft *d, struct bytes current,

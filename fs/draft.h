@@ -16,6 +16,7 @@ struct fs_draft_span {
 struct fs_draft {
     struct buf content; /* what the handle sees */
     bool begun;         /* content holds a copy of the value */
+    bool fresh;         /* nothing to cut off at its begin, but O_TRUNC */
     bool written;       /* something to publish, other than a cut by O_TRUNC */
     bool cut;           /* the size was set: it is `content.size` */
     uint64_t kept;      /* bytes of the old value that survived all cuts */
@@ -30,6 +31,9 @@ struct fs_draft {
 void fs_draft_fini(struct fs_draft *d);
 /* Starts from `base`, unless it has begun. */
 void fs_draft_begin(struct fs_draft *d, struct bytes base);
+/* Starts from nothing: what is written will be the whole value, whatever is
+ * there by then; as long as nothing is written there is nothing to publish. */
+void fs_draft_begin_fresh(struct fs_draft *d);
 /* Back to not begun, after a publication. */
 void fs_draft_reset(struct fs_draft *d);
 

@@ -42,6 +42,8 @@ static struct fs_handle *open_handle(struct fs_call *c, struct fs_node *n,
         if (item != NULL && item->value_size > 0) {
             fs_handle_edit(h);
             fs_draft_truncate(&h->draft, 0);
+        } else {
+            fs_draft_begin_fresh(&h->draft);
         }
         fs_events_refresh(c->fs, n);
     }

@@ -58,6 +58,30 @@ TEST(draft, truncation_cuts_the_current_value_too)
     fs_draft_fini(&all);
 }
 
+/* Danger: what O_TRUNC opened was empty, somebody else writes more, and the
+ * short value that is published has the end of theirs. */
+TEST(draft, a_fresh_one_replaces_whatever_is_there_once_it_is_written)
+{
+    struct fs_draft d = {.begun = false};
+    fs_draft_begin_fresh(&d);
+    EXPECT(!fs_draft_is_dirty(&d));
+    expect_merge(&d, "theirs", "theirs"); /* nothing was said about it */
+    fs_draft_write(&d, 0, bytes_of("new"));
+    EXPECT(fs_draft_replaces(&d));
+    expect_merge(&d, "theirs", "new");
+    fs_draft_fini(&d);
+
+    struct fs_draft tail = {.begun = false};
+    fs_draft_begin_fresh(&tail);
+    fs_draft_append(&tail, bytes_of("new"));
+    expect_merge(&tail, "theirs", "new"); /* as if it had been cut off */
+    fs_draft_reset(&tail);
+    fs_draft_begin(&tail, bytes_of("new")); /* published: no longer fresh */
+    fs_draft_write(&tail, 0, bytes_of("N"));
+    expect_merge(&tail, "theirs", "Nheirs");
+    fs_draft_fini(&tail);
+}
+
 /* Lines appended on several nodes must all be there. */
 TEST(draft, appended_bytes_go_behind_the_current_end)
 {

@@ -163,6 +163,41 @@ TEST(open, what_is_cut_off_is_presumed)
     rig_end(&r);
 }
 
+static void put_longer(struct fake_kv *f)
+{
+    (void)fake_put(f, "/k", "longer");
+}
+
+/* Danger: a value of two halves, which nobody wrote.  Whether O_TRUNC found no
+ * file, an empty one or a full one, what is written replaces what others have
+ * put there until the close. */
+TEST(open, what_is_cut_off_is_replaced_whole)
+{
+    static struct rig r;
+    for (int i = 0; i < 4; i++) {
+        rig_begin(&r, "");
+        uint64_t node;
+        uint64_t h;
+        if (i > 0) {
+            (void)fake_put(&r.kv, "/k", i == 1 ? "" : "old");
+        }
+        if (i == 0 || i == 3) {
+            EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "k", O_WRONLY | O_TRUNC,
+                                  &node, &h),
+                       0);
+        } else {
+            node = rig_walk(&r, "k");
+            EXPECT_INT(rig_open(&r, node, O_WRONLY | O_TRUNC, &h), 0);
+        }
+        EXPECT_INT(rig_write(&r, node, h, 0, "new", O_WRONLY), 0);
+        r.kv.before_txn = put_longer;
+        EXPECT_INT(rig_flush(&r, node, h), 0);
+        EXPECT_TEXT(rig_value(&r, "/k"), "new");
+        EXPECT_INT(rig_release(&r, node, h), 0);
+        rig_end(&r);
+    }
+}
+
 static void remove_k(struct fake_kv *f)
 {
     (void)fake_delete(f, "/k");
