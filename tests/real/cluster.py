@@ -84,7 +84,11 @@ class Cluster:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            for m in self.members:
+                tap.note("%s's last lines:" % m.name)
+                tap.note("\n".join(m.output().splitlines()[-15:]))
         self.close()
 
     def start(self, members=None):

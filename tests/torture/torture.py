@@ -10,6 +10,7 @@ everything heals, the members must agree, and every answer is judged.
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -244,6 +245,15 @@ class Torture:
 
     # --- a run ---
 
+    def save(self, history, changes):
+        """What there is to look at when the judgement was bad."""
+        import pickle
+        os.makedirs(self.o.keep, exist_ok=True)
+        with open(os.path.join(self.o.keep, "history"), "wb") as f:
+            pickle.dump((history, changes), f)
+        for m in self.members:
+            shutil.copy(m.log, os.path.join(self.o.keep, m.name + ".log"))
+
     def start(self):
         for m in self.members:
             m.spawn()
@@ -330,6 +340,8 @@ class Torture:
         changes = watchers[0].changes
         if changes != watchers[1].changes:
             raise Wrong("two watches of the same differ")
+        if self.o.keep:
+            self.save(history, changes)
         judge(history, [c for c in changes if c[1] != "%"])
         if self.hung:
             raise Wrong("; ".join(self.hung))
@@ -352,6 +364,7 @@ def main():
     flags.add_argument("--members", type=int, default=3, choices=(3, 5))
     flags.add_argument("--seed", type=int, default=int(time.time()))
     flags.add_argument("--tap", action="store_true")
+    flags.add_argument("--keep", metavar="DIR", help="the histories and the members' logs go there")
     flags.add_argument("--verbose", action="store_true")
     o = flags.parse_args()
     o.seconds = o.minutes * 60 if o.minutes else o.seconds
