@@ -106,7 +106,11 @@ static void read_done(struct kv_call *call)
 
 static void compact_done(struct kv_call *call)
 {
-    (void)heard(container_of(call, struct client, compact.call), call);
+    struct client *c = container_of(call, struct client, compact.call);
+    const struct record *r = heard(c, call);
+    if (r != NULL && !r->compacted) {
+        sim_count(c->sim, SIM_FAULT_COMPACTION);
+    }
 }
 
 static void read(struct client *c, struct record *r, struct kv_keys keys)

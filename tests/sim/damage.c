@@ -48,7 +48,7 @@ void member_damage(struct member *m)
         if (disk_sim_flip_any(copy, name, &offset) && is_mendable(copy, &wo)) {
             disk_sim_free(m->disk_sim);
             m->disk_sim = copy;
-            s->report->damages++;
+            sim_count(s, SIM_FAULT_LOG_DAMAGED);
             sim_note(s, "%u has its log damaged, %s at %llu", (unsigned)m->id,
                      name, (unsigned long long)offset);
             return;

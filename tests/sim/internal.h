@@ -165,6 +165,11 @@ static inline bool sim_failed(const struct sim *s)
     return s->report->failure[0] != '\0';
 }
 
+static inline void sim_count(struct sim *s, enum sim_fault what)
+{
+    s->report->faults[what]++;
+}
+
 /* member.c */
 void member_init(struct sim *s, uint32_t number);
 void member_start(struct member *m);

@@ -111,7 +111,10 @@ static void act(struct sim *s, struct event *e)
         return;
     }
     const enum kv_lease_op op = choose(l);
-    l->silent = l->silent || (l->id != 0 && prng_chance(&l->prng, 1, 25));
+    if (!l->silent && l->id != 0 && prng_chance(&l->prng, 1, 25)) {
+        l->silent = true;
+        sim_count(l->sim, SIM_FAULT_LESSEE_SILENT);
+    }
     l->call = (struct kv_lease){.call = {.done = done, .timeout_ms = 2000},
                                 .op = op,
                                 .id = l->id,

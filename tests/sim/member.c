@@ -221,7 +221,7 @@ void member_crash(struct member *m)
 {
     must(m->up);
     sim_note(m->sim, "%u crashes", (unsigned)m->id);
-    m->sim->report->crashes++;
+    sim_count(m->sim, SIM_FAULT_CRASH);
     disk_sim_crash(m->disk_sim);
     close_member(m);
     m->paused = false;
@@ -273,7 +273,7 @@ static enum status install(struct member *m, const struct raft_message *x,
     must(st == ST_OK);
     replica_adopt_store(m->replica, m->store);
     lessees_forget(m);
-    m->sim->report->snapshots++;
+    sim_count(m->sim, SIM_FAULT_STATE_SENT);
     sim_note(m->sim, "%u installs %llu", (unsigned)m->id,
              (unsigned long long)x->snapshot->index);
     return wal_restart_at(m->wal, x->snapshot->index, x->snapshot->term,
@@ -393,6 +393,7 @@ static void begin_save(struct member *m)
         if (!m->sim->healed && m->sim->profile.slow_disk &&
             prng_chance(&m->sim->prng, 1, 20)) {
             took += (int64_t)prng_below(&m->sim->prng, 1500 * MS);
+            sim_count(m->sim, SIM_FAULT_SLOW_DISK);
         }
         sim_at(m->sim, &m->saved, m->sim->now_ns + took, saved);
     }
@@ -484,4 +485,6 @@ void member_init(struct sim *s, uint32_t number)
     /* Wall clocks are wrong by up to a second and rates by up to 1 %. */
     m->clock_offset_ns = (int64_t)prng_below(&s->prng, 1000 * MS);
     m->clock_drift_ppm = (int64_t)prng_below(&s->prng, 20000) - 10000;
+    sim_count(s, SIM_FAULT_CLOCK_WRONG);
+    sim_count(s, SIM_FAULT_CLOCK_DRIFT);
 }

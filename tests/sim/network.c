@@ -37,7 +37,7 @@ static void arrive_lease(struct sim *s, struct flight *f)
     struct member *to = member_of(s, f->lease_to);
     const struct member *from = member_of(s, f->sender);
     if (s->cut[from - s->members][to - s->members]) {
-        s->report->drops++;
+        sim_count(s, SIM_FAULT_DROP);
     } else {
         member_receive_lease(to, f->sender, buf_bytes(&f->state));
     }
@@ -58,7 +58,7 @@ static void arrive(struct sim *s, struct event *e)
     const bool is_state = f->message.type == RAFT_MSG_SNAPSHOT;
     const bool is_cut = s->cut[from - s->members][to - s->members];
     if (is_cut) {
-        s->report->drops++;
+        sim_count(s, SIM_FAULT_DROP);
         raft_message_fini(&f->message);
     } else {
         member_receive(to, &f->message, buf_bytes(&f->state));
@@ -79,9 +79,11 @@ static int64_t arrival(struct sim *s, const struct member *from,
 {
     int64_t at = s->now_ns + 100000 + (int64_t)prng_below(&s->prng, 2 * MS);
     if (!s->healed && prng_chance(&s->prng, 1, 50)) {
+        sim_count(s, SIM_FAULT_REORDER);
         return at + (int64_t)prng_below(&s->prng, 300 * MS);
     }
     if (!s->healed && s->profile.slow_network && prng_chance(&s->prng, 1, 40)) {
+        sim_count(s, SIM_FAULT_DELAY);
         return at + (int64_t)prng_below(&s->prng, 6000 * MS); /* from another
                                                                  term */
     }
@@ -119,7 +121,7 @@ void network_send(struct sim *s, uint64_t from, struct raft_message *take)
     const bool is_state = take->type == RAFT_MSG_SNAPSHOT;
     const uint64_t arrive_of = s->profile.lossy_network ? 6 : 40;
     if (!s->healed && !is_state && prng_chance(&s->prng, 1, arrive_of)) {
-        s->report->drops++;
+        sim_count(s, SIM_FAULT_DROP);
         raft_message_fini(take);
         return;
     }
@@ -127,7 +129,7 @@ void network_send(struct sim *s, uint64_t from, struct raft_message *take)
      * would be two entries.  The peers' streams send nothing again. */
     if (!s->healed && take->type != RAFT_MSG_PROPOSE &&
         prng_chance(&s->prng, 1, 60)) {
-        s->report->duplicates++;
+        sim_count(s, SIM_FAULT_DUPLICATE);
         struct raft_message twice = {0};
         raft_message_hold(&twice, take);
         fly(s, from, &twice);
@@ -153,7 +155,9 @@ void network_send_lease(struct sim *s, uint64_t from, uint64_t to,
     const uint64_t arrive_of = s->profile.lossy_network ? 6 : 40;
     const bool lost = !s->healed && prng_chance(&s->prng, 1, arrive_of);
     const bool twice = !s->healed && prng_chance(&s->prng, 1, 60);
-    s->report->drops += lost;
+    if (lost || twice) {
+        sim_count(s, lost ? SIM_FAULT_DROP : SIM_FAULT_DUPLICATE);
+    }
     for (int i = lost ? 2 : twice ? 0 : 1; i < 2; i++) {
         fly_lease(s, from, to, buf_bytes(take));
     }
@@ -179,6 +183,8 @@ void network_partition(struct sim *s)
                                        : a == one && b != one;
         }
     }
-    s->report->partitions++;
+    sim_count(s, kind == 0   ? SIM_FAULT_PARTITION_SIDES
+                 : kind == 1 ? SIM_FAULT_PARTITION_ALONE
+                             : SIM_FAULT_PARTITION_ONE_WAY);
     sim_note(s, "partition kind %u side %x one %u", (unsigned)kind, side, one);
 }

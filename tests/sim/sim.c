@@ -75,6 +75,7 @@ static void doom(struct sim *s, struct event *e)
 {
     struct member *m = container_of(e, struct member, doom);
     if (m->up && !s->healed) {
+        sim_count(s, SIM_FAULT_LEADER_DIES);
         member_crash(m);
         sim_at(s, &m->restart,
                s->now_ns + (int64_t)prng_below(&s->prng, 3000 * MS), restart);
@@ -123,6 +124,7 @@ static void cause_trouble(struct sim *s, struct event *e)
     case 1:
         if (m->up && !m->paused) {
             m->paused = true;
+            sim_count(s, SIM_FAULT_PAUSE);
             sim_note(s, "%u pauses", (unsigned)m->id);
             sim_at(s, &m->restart, s->now_ns + lasts, unpause);
         }

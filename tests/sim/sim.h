@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "tests/sim/faults.h"
+
 struct sim_options {
     uint64_t seed;
     uint32_t members;  /* 1 to 5 */
@@ -28,9 +30,8 @@ struct sim_report {
     uint64_t acknowledged; /* writes */
     uint64_t reads;
     uint64_t unknown; /* writes whose outcome nobody was told */
-    uint64_t crashes, partitions, drops, duplicates, leaders, flushes;
-    uint64_t snapshots; /* installed */
-    uint64_t damages;   /* logs that lost their ends */
+    uint64_t leaders, flushes;
+    uint64_t faults[SIM_FAULTS]; /* how often each kind struck */
     uint64_t renewals, leases_ended;
     int64_t virtual_ms;
     char failure[512]; /* empty: all promises held */

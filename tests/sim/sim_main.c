@@ -113,36 +113,31 @@ int main(int argc, char **argv)
         sum.acknowledged += r.acknowledged;
         sum.reads += r.reads;
         sum.unknown += r.unknown;
-        sum.crashes += r.crashes;
-        sum.partitions += r.partitions;
-        sum.drops += r.drops;
         sum.leaders += r.leaders;
         sum.flushes += r.flushes;
-        sum.snapshots += r.snapshots;
-        sum.damages += r.damages;
         sum.virtual_ms += r.virtual_ms;
         sum.renewals += r.renewals;
         sum.leases_ended += r.leases_ended;
         sum.trace_hash ^= r.trace_hash;
+        for (int i = 0; i < SIM_FAULTS; i++) {
+            sum.faults[i] += r.faults[i];
+        }
     }
     const double took = seconds_now() - began;
     (void)printf(
         "%llu seeds from %llu, %.1f simulated hours in %.0f s (%.0f "
         "times real time)\n"
         "%llu writes acknowledged, %llu unknown, %llu reads, %llu "
-        "leaders, %llu flushes, %llu states sent\n"
-        "%llu renewals, %llu leases ended\n"
-        "%llu crashes, %llu damaged logs, %llu partitions, %llu messages "
-        "lost; trace %016llx\n",
+        "leaders, %llu flushes\n"
+        "%llu renewals, %llu leases ended; trace %016llx\n",
         (unsigned long long)runs, (unsigned long long)seed,
         (double)sum.virtual_ms / 3.6e6, took,
         (double)sum.virtual_ms / 1000 / took,
         (unsigned long long)sum.acknowledged, (unsigned long long)sum.unknown,
         (unsigned long long)sum.reads, (unsigned long long)sum.leaders,
-        (unsigned long long)sum.flushes, (unsigned long long)sum.snapshots,
-        (unsigned long long)sum.renewals, (unsigned long long)sum.leases_ended,
-        (unsigned long long)sum.crashes, (unsigned long long)sum.damages,
-        (unsigned long long)sum.partitions, (unsigned long long)sum.drops,
+        (unsigned long long)sum.flushes, (unsigned long long)sum.renewals,
+        (unsigned long long)sum.leases_ended,
         (unsigned long long)sum.trace_hash);
+    sim_faults_print(sum.faults, stdout);
     return 0;
 }

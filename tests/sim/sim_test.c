@@ -45,7 +45,7 @@ TEST(sim, the_same_seed_gives_the_same_trace)
     run(12, 3, &c);
     EXPECT(a.trace_hash == b.trace_hash);
     EXPECT(a.trace_hash != c.trace_hash);
-    EXPECT(a.crashes > 0 && a.partitions > 0 && a.drops > 0);
+    EXPECT(a.faults[SIM_FAULT_CRASH] > 0 && a.faults[SIM_FAULT_DROP] > 0);
     EXPECT(a.leaders > 1 && a.flushes > 0);
 }
 

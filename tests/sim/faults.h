@@ -1,0 +1,38 @@
+/* What goes wrong in a run, and how often it did. A new kind is one row here
+ * and one sim_count() (internal.h) where it happens. */
+#ifndef TESTS_SIM_FAULTS_H
+#define TESTS_SIM_FAULTS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#define SIM_FAULT_TABLE(ROW)                                                   \
+    ROW(CRASH, "crash that loses or tears unsynced writes")                    \
+    ROW(LEADER_DIES, "crash within 6 ms of an election")                       \
+    ROW(PAUSE, "pause")                                                        \
+    ROW(PARTITION_SIDES, "partition in two")                                   \
+    ROW(PARTITION_ALONE, "one member cut off")                                 \
+    ROW(PARTITION_ONE_WAY, "one member heard by nobody")                       \
+    ROW(DROP, "message lost")                                                  \
+    ROW(DUPLICATE, "message doubled")                                          \
+    ROW(REORDER, "message overtaken by later ones")                            \
+    ROW(DELAY, "message late by seconds")                                      \
+    ROW(CLOCK_WRONG, "start with a wrong clock")                               \
+    ROW(CLOCK_DRIFT, "start with a drifting clock")                            \
+    ROW(SLOW_DISK, "save that takes up to 1.5 s")                              \
+    ROW(LOG_DAMAGED, "log damaged in its middle")                              \
+    ROW(STATE_SENT, "whole state sent to a member")                            \
+    ROW(COMPACTION, "compaction")                                              \
+    ROW(LESSEE_SILENT, "lease left to end by its holder")
+
+enum sim_fault {
+#define ONE(name, text) SIM_FAULT_##name,
+    SIM_FAULT_TABLE(ONE)
+#undef ONE
+        SIM_FAULTS
+};
+
+/* faults.c: a table, one row a kind. */
+void sim_faults_print(const uint64_t counts[SIM_FAULTS], FILE *to);
+
+#endif
