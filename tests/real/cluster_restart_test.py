@@ -91,7 +91,8 @@ KEEP = ["--snapshot-catchup-entries", "5"]
 
 
 def fill(root, chance, values, count, size=120000):
-    """More than one memtable, so that the log behind it goes."""
+    """More than 25 MiB in large values are flushed (store_wants_flush), and the
+    log behind them goes."""
     for number in range(count):
         name = "big%d" % number
         values[name] = chance.randbytes(size + number)
@@ -123,7 +124,9 @@ def a_follower_behind_the_log_gets_the_whole_state(base):
         del values["gone"]
         values["kept"] = b"2"
         calls.put(leader.root + "/kept", b"2")
-        fill(leader.root, chance, values, 420)  # more than queues between members take
+        fill(leader.root, chance, values, 420)
+        # What waits for it in queues is dropped with the connection.
+        tap.wait_until(lambda: "no sign of life" in leader.output(), 20, "the end of the connection")
         late.thaw()
         # A write moves on what waits for the follower.
         calls.put(leader.root + "/after", b"3")
@@ -160,17 +163,14 @@ def a_follower_killed_while_it_takes_the_state_comes_right(base):
     with cluster.Cluster(base, arguments=KEEP) as c:
         values = {}
         leader, (late, other) = c.followers()
-        places, installed = {}, 0
+        installed = 0
         for turn in range(OPTIONS.transfers):
             late.kill()
-            fill(leader.root, chance, values, 110)
+            fill(leader.root, chance, values, 300)
             late.spawn()
             moment = ("taking the state", "is complete", "is in place")[turn % 3]
-            end = time.monotonic() + 15 * tap.SLOW
-            while moment not in late.output() and time.monotonic() < end:
-                time.sleep(0.0005)
+            tap.wait_until(lambda: moment in late.output(), 30, "'%s'" % moment, pause=0.0005)
             time.sleep(chance.random() * (0.08, 0.02, 0.002)[turn % 3])
-            places[moment] = places.get(moment, 0) + (moment in late.output())
             installed += bool(IN_PLACE.search(late.output()))
             late.kill()
             late.start(40)
@@ -180,8 +180,7 @@ def a_follower_killed_while_it_takes_the_state_comes_right(base):
             leader = c.leader()
             if leader is late:
                 leader = other
-        tap.note("killed after the node said: %r; %d installations were over before the kill" % (places, installed))
-        expect(late.said("taking the state of entry"), "no state was ever sent")
+        tap.note("%d of %d installations were over before the kill" % (installed, OPTIONS.transfers))
         c.stop()
 
 
