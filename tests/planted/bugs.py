@@ -187,6 +187,12 @@ BUGS = [
     ("append-without-compare", "an appended line overwrites another node's",
      "fs/publish.c", "                     n->pending || fs_draft_replaces(&h->draft) ? 1 : 2,",
      "                     BUG || n->pending || fs_draft_replaces(&h->draft) ? 1 : 2,"),
+    ("fresh-file-is-merged",
+     "O_TRUNC of an empty file keeps the end of what others put there meanwhile",
+     "fs/open.c", "            fs_draft_begin_fresh(&h->draft);",
+     "            if (!BUG) {\n"
+     "                fs_draft_begin_fresh(&h->draft);\n"
+     "            }"),
     ("exclusive-for-all", "O_EXCL wins over a file that is there", "fs/open.c",
      "        .keys = key, .target = KV_COMPARE_CREATE, .number = 0};\n"
      "    if (c->target.kind == FS_TARGET_KEY) {",

@@ -20,11 +20,24 @@ uint32_t key_number(struct bytes key)
                : KEYS;
 }
 
+struct bytes value_of(uint64_t number, uint8_t ret[VALUE_SIZE_MAX])
+{
+    const size_t size = 8 * (1 + hash_u64(number) % (VALUE_SIZE_MAX / 8));
+    for (size_t at = 0; at < size; at += 8) {
+        put_u64(ret + at, number);
+    }
+    return (struct bytes){ret, size};
+}
+
 uint64_t value_number(struct bytes value)
 {
-    return value.size == 8  ? get_u64(value.data)
-           : value.size > 0 ? hash_bytes(value, 1)
-                            : VALUE_EMPTY;
+    if (value.size == 0) {
+        return VALUE_EMPTY;
+    }
+    uint8_t right[VALUE_SIZE_MAX];
+    const uint64_t number = value.size >= 8 ? get_u64(value.data) : 0;
+    return bytes_equal(value, value_of(number, right)) ? number
+                                                       : hash_bytes(value, 1);
 }
 
 static struct record *record_of(struct client *c)
@@ -166,11 +179,12 @@ static void compact(struct client *c, struct record *r)
     kv_compact(replica_kv(c->member->replica), &c->compact);
 }
 
-static struct kv_op put_of(uint8_t key[8], uint8_t value[8], uint64_t number)
+static struct kv_op put_of(uint8_t key[8], uint8_t value[VALUE_SIZE_MAX],
+                           uint64_t number)
 {
-    put_u64(value, number);
-    return (struct kv_op){.type = KV_OP_PUT,
-                          .put = {.key = {key, 8}, .value = {value, 8}}};
+    return (struct kv_op){
+        .type = KV_OP_PUT,
+        .put = {.key = {key, 8}, .value = value_of(number, value)}};
 }
 
 static void expect(struct client *c, struct record *r)

@@ -11,13 +11,14 @@
 #include "tests/sim/mount.h"
 #include "tests/sim/sim.h"
 
-#define MEMBERS_MAX   5
-#define CLIENTS_MAX   16
-#define PROCESSES_MAX 4
-#define LESSEES_MAX   8
-#define WATCHERS_MAX  6
-#define TICK_NS       INT64_C(100000000)
-#define MS            INT64_C(1000000)
+#define MEMBERS_MAX    5
+#define CLIENTS_MAX    16
+#define PROCESSES_MAX  4
+#define LESSEES_MAX    8
+#define WATCHERS_MAX   6
+#define VALUE_SIZE_MAX 56
+#define TICK_NS        INT64_C(100000000)
+#define MS             INT64_C(1000000)
 
 struct sim;
 
@@ -64,7 +65,8 @@ struct client {
     struct kv_compact compact;
     struct kv_op ops[2];
     struct kv_compare compare;
-    uint8_t key[8], value[8], next_key[8], next_value[8];
+    uint8_t key[8], value[VALUE_SIZE_MAX];
+    uint8_t next_key[8], next_value[VALUE_SIZE_MAX];
     size_t record;
     bool busy;
     int64_t known_revision[KEYS]; /* for CALL_SWAP, ... */
@@ -83,7 +85,8 @@ struct process {
     uint64_t node, directory, handle, offset;
     bool renames, is_directory;
     bool may_have_happened; /* if no answer comes */
-    uint8_t value[8];
+    uint8_t value[VALUE_SIZE_MAX];
+    struct bytes unwritten; /* what is left of it */
 };
 
 /* A watch that begins anywhere in history, at any member, and lives a while. */
@@ -217,6 +220,10 @@ void network_partition(struct sim *s);
 void client_init(struct sim *s, uint32_t number);
 void key_name(uint32_t key, uint8_t ret[8]);
 uint32_t key_number(struct bytes key);
+/* A value is its number, over and over, as often as the number says: of two
+ * values no mixture is a third. */
+struct bytes value_of(uint64_t number, uint8_t ret[VALUE_SIZE_MAX]);
+/* A torn value has a number that nobody wrote. */
 uint64_t value_number(struct bytes value);
 
 /* process.c */

@@ -164,6 +164,8 @@ static void flushed(struct fuse_asker *a, int error, struct bytes body)
         renamed);
 }
 
+static void write_on(struct process *p);
+
 static void written(struct fuse_asker *a, int error, struct bytes body)
 {
     struct process *p = process_of(a);
@@ -172,21 +174,38 @@ static void written(struct fuse_asker *a, int error, struct bytes body)
         finish(p, error);
         return;
     }
+    if (p->unwritten.size > 0) {
+        write_on(p);
+        return;
+    }
     const struct fuse_flush_in in = {.fh = p->handle};
     ask(p, FUSE_FLUSH, p->node, BYTES_OF(in), BYTES_NONE, flushed);
 }
 
-static void write_opened(struct process *p)
+/* In one piece or several: the close makes them one value. A line is one. */
+static void write_on(struct process *p)
 {
-    struct record *r = record_of(p);
-    const bool appends = r->kind == CALL_APPEND;
-    put_u64(p->value, r->value);
-    p->may_have_happened = true;
+    const bool appends = record_of(p)->kind == CALL_APPEND;
+    struct bytes piece = p->unwritten;
+    if (!appends) {
+        piece.size = 1 + prng_below(&p->sim->prng, 2 * piece.size);
+        piece.size =
+            piece.size < p->unwritten.size ? piece.size : p->unwritten.size;
+    }
     const struct fuse_write_in in = {
         .fh = p->handle,
-        .size = sizeof p->value,
+        .offset = (uint64_t)(piece.data - p->value),
+        .size = (uint32_t)piece.size,
         .flags = O_WRONLY | (appends ? (uint32_t)O_APPEND : 0)};
-    ask(p, FUSE_WRITE, p->node, BYTES_OF(in), BYTES_OF(p->value), written);
+    p->unwritten = bytes_after(p->unwritten, piece.size);
+    ask(p, FUSE_WRITE, p->node, BYTES_OF(in), piece, written);
+}
+
+static void write_opened(struct process *p)
+{
+    p->unwritten = value_of(record_of(p)->value, p->value);
+    p->may_have_happened = true;
+    write_on(p);
 }
 
 static void opened_to_write(struct fuse_asker *a, int error, struct bytes body)
@@ -227,9 +246,12 @@ static void created(struct fuse_asker *a, int error, struct bytes body)
 
 static void create(struct process *p)
 {
-    const bool alone = record_of(p)->kind == CALL_CREATE;
-    const struct fuse_create_in in = {
-        .flags = O_WRONLY | O_CREAT | (alone ? O_EXCL : 0), .mode = 0644};
+    const enum call_kind kind = record_of(p)->kind;
+    const uint32_t how = kind == CALL_CREATE ? O_EXCL
+                         : kind == CALL_PUT  ? O_TRUNC
+                                             : O_APPEND;
+    const struct fuse_create_in in = {.flags = O_WRONLY | O_CREAT | how,
+                                      .mode = 0644};
     ask(p, FUSE_CREATE, p->directory, BYTES_OF(in), text_of(p->name), created);
 }
 
