@@ -70,7 +70,8 @@ struct kv_compact {
     struct kv_call call;
     int64_t revision;
     bool physical; /* `done` waits until what was superseded is gone from this
-                      member's file */
+                      member's file: as long as that takes, unless timeout_ms
+                      says otherwise */
 };
 
 /* Leases (etcd-surface 1.6): a lease lives as long as somebody keeps it alive;

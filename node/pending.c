@@ -118,6 +118,11 @@ void pending_set_sweeping(struct pending_table *t, struct pending *p)
 {
     must(p->place == PENDING_PROPOSED);
     forget_ticket(t, p);
+    if (p->call->timeout_ms == 0) {
+        /* It is done; how long the sweep takes, only its caller can judge. */
+        heap_remove(&t->deadlines, &p->deadline);
+        heap_push(&t->deadlines, &p->deadline, INT64_MAX);
+    }
     move_to(p, &t->sweeping, PENDING_SWEEPING);
 }
 

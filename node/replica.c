@@ -334,12 +334,20 @@ int64_t replica_next_deadline(const struct replica *r)
 
 struct store_flush *replica_flush_begin(struct replica *r, bool all)
 {
-    const bool wanted = r->flush_wanted;
+    /* Entries that leave nothing in the memtable (refused transactions, say)
+     * are in the log too. */
+    const bool wanted =
+        r->flush_wanted || r->unflushed_bytes >= r->options.log_unflushed_max;
     r->flush_wanted = false;
-    return all || wanted || store_wants_flush(r->store) ||
-                   store_has_garbage(r->store)
-               ? store_flush_begin(r->store)
-               : NULL;
+    if (!all && !wanted && !store_wants_flush(r->store) &&
+        !store_has_garbage(r->store)) {
+        return NULL;
+    }
+    struct store_flush *f = store_flush_begin(r->store);
+    if (f != NULL) {
+        r->unflushed_bytes = 0;
+    }
+    return f;
 }
 
 void replica_set_disk_full(struct replica *r, bool full)
@@ -381,14 +389,19 @@ bool replica_trim_point(struct replica *r, uint64_t *ret_index,
     const uint64_t durable = store_durable_index(r->store);
     must(durable <= store_applied_index(r->store));
     const uint64_t keep = replica_entries_kept(r);
-    if (durable <= r->trimmed_index + keep) {
+    /* What memory has forgotten (entries may be large) no follower can get, so
+     * the disk has no use for it either. */
+    const uint64_t forgotten = raft_memory_storage_first_index(r->log) - 1;
+    uint64_t index = durable > keep ? durable - keep : 0;
+    index = index > forgotten ? index : forgotten;
+    index = index < durable ? index : durable; /* N5 */
+    if (index <= r->trimmed_index) {
         return false;
     }
-    const uint64_t index = durable - keep; /* N5 */
     if (index == durable) {
         *ret_term = store_durable_term(r->store);
     } else if (raft_term_at(r->raft, index, ret_term) != ST_OK) {
-        return false; /* not in memory any more: a later flush trims */
+        return false; /* a later flush trims */
     }
     r->trimmed_index = index;
     *ret_index = index;

@@ -54,6 +54,8 @@ struct replica_options {
     uint64_t message_bytes_max; /* of entries in one message to a follower */
     uint64_t log_keep_entries;  /* kept in memory for slow followers, ... */
     uint64_t log_keep_bytes;    /* ... but at most so much */
+    uint64_t log_unflushed_max; /* bytes of log after which there is a flush,
+                                   however little the store has to write */
     /* Asked of the host, which answers at once: space in the log for an entry
      * of that many bytes is promised, or is not needed after all; the
      * monotonic time of a submission. */

@@ -52,7 +52,9 @@ struct replica {
 
     uint64_t applied_term; /* of the last applied entry; 0: none yet */
     uint64_t trimmed_index;
-    uint64_t log_pin;              /* 0: none */
+    uint64_t unflushed_bytes; /* in the log, of entries applied since the last
+                                 flush began: an upper bound */
+    uint64_t log_pin;         /* 0: none */
     struct store_watches *watches; /* while there is no store */
     uint64_t ready_index;          /* committed when a leader was first known */
     bool leader_was_known;
@@ -95,6 +97,8 @@ struct replica {
 extern const struct raft_storage_ops replica_log_ops;
 /* How many applied entries are kept for slow followers. */
 uint64_t replica_entries_kept(const struct replica *r);
+/* What an entry takes in the log on disk, at most. */
+uint64_t replica_log_bytes_of(const struct raft_entry *e);
 /* Forgets what no follower is kept for. */
 void replica_compact_log(struct replica *r);
 /* After something became durable in it. */

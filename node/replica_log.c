@@ -12,6 +12,12 @@ uint64_t replica_entries_kept(const struct replica *r)
     return replica_is_alone(r) ? 0 : r->options.log_keep_entries;
 }
 
+/* A record of its own ends with a sector that nothing else uses. */
+uint64_t replica_log_bytes_of(const struct raft_entry *e)
+{
+    return 512 + (e->payload != NULL ? e->payload->size : 0);
+}
+
 static void drop_first(struct replica *r)
 {
     struct raft_entry *e = &r->recovered.list[r->recovered_first++];

@@ -242,6 +242,7 @@ enum status replica_apply_message(struct replica *r, struct raft_message *m,
         if (st != ST_OK) {
             return st;
         }
+        r->unflushed_bytes += replica_log_bytes_of(e);
         lease_applied(r, &outcome);
         if (outcome.alarm.type != ADMIN_ALARM_NONE) {
             replica_alarm_applied(r, &outcome);

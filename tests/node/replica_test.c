@@ -315,6 +315,80 @@ TEST(replica, the_log_is_trimmed_behind_the_durable_store)
     rig_end(&r);
 }
 
+/* A value nearly as large as a request may be. */
+static const char *large_value(void)
+{
+    static char text[60 * 1000];
+    memset(text, 'v', sizeof text - 1);
+    return text;
+}
+
+/* Large entries are forgotten in memory long before there are as many as are
+ * kept for slow followers; if the log waited for that number, it would take the
+ * whole disk. */
+TEST(replica, the_log_of_large_entries_is_trimmed_too)
+{
+    struct rig r = {.of_three = true, .log_keep_entries = 5000};
+    struct rig_put put;
+    uint64_t index, term;
+    rig_start(&r);
+    rig_elect(&r);
+    for (int i = 0; i < 100; i++) {
+        rig_put(&r, &put, "/a", large_value());
+        rig_settle(&r);
+        rig_hear(&r, (struct raft_message){.type = RAFT_MSG_APPEND_RESPONSE,
+                                           .from = 8,
+                                           .term = 1,
+                                           .index = (uint64_t)i + 2});
+        rig_settle(&r);
+        EXPECT_INT(put.calls, 1);
+    }
+    EXPECT(!replica_trim_point(r.replica, &index, &term));
+    rig_flush(&r);
+    rig_turn(&r);
+    EXPECT(replica_trim_point(r.replica, &index, &term));
+    EXPECT(index + 20 > store_durable_index(r.store));
+    EXPECT_INT(term, 1);
+    rig_end(&r);
+}
+
+static void nobody_asks(struct kv_call *call)
+{
+    EXPECT_INT(call->status, ST_OK);
+}
+
+/* What changes nothing is in the log all the same: an endless loop of refused
+ * swaps must not fill the disk, nor be replayed for minutes by the next start.
+ */
+TEST(replica, a_log_of_entries_without_effect_is_flushed_and_trimmed)
+{
+    struct rig r = {0};
+    uint64_t index, term;
+    rig_start(&r);
+    rig_settle(&r);
+    rig_flush(&r);
+    (void)replica_trim_point(r.replica, &index, &term);
+    const struct kv_op op = {
+        .type = KV_OP_DELETE_RANGE,
+        .delete_range = {.keys = {.key = bytes_of(large_value())}}};
+    struct store_flush *f = NULL;
+    for (int i = 0; i < 30 && f == NULL; i++) {
+        struct kv_txn txn = {.call = {.done = nobody_asks},
+                             .spec = {.success = &op, .success_count = 1}};
+        kv_txn(r.kv, &txn);
+        rig_settle(&r);
+        f = replica_flush_begin(r.replica, false);
+    }
+    EXPECT(f != NULL);
+    struct fault fault;
+    EXPECT_INT(store_flush_run(f, &fault), ST_OK);
+    EXPECT_INT(store_flush_end(r.store, f, &fault), ST_OK);
+    EXPECT(replica_trim_point(r.replica, &index, &term));
+    EXPECT_INT(index, store_applied_index(r.store));
+    EXPECT(replica_flush_begin(r.replica, false) == NULL);
+    rig_end(&r);
+}
+
 /* A store from one copy and a log from another would serve a mixture. */
 TEST(replica, a_log_that_does_not_match_the_store_is_refused)
 {

@@ -17,6 +17,7 @@ struct rig {
     bool log_full;        /* reserve() refuses */
     bool of_three;        /* before rig_start: 8 and 9 are the test's to play */
     uint64_t quota_bytes; /* 0: the store's default */
+    uint64_t log_keep_entries;
 
     /* The log on disk: what was saved so far. */
     struct raft_entries disk;

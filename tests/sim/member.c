@@ -142,6 +142,7 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .message_bytes_max = m->sim->profile.message_bytes_max,
         .log_keep_entries = m->sim->options.seed % 2 == 0 ? 1000000 : 20,
         .log_keep_bytes = 64 * 1024 * 1024,
+        .log_unflushed_max = 128 * 1024 * 1024,
         .reserve = reserve,
         .unreserve = unreserve,
         .send = send,
