@@ -216,28 +216,36 @@ static const char *entry_at(size_t at, struct stat *ret)
     return fs_control_names[at - DOTS];
 }
 
+bool fs_control_list(fuse_req_t req, struct buf *reply, size_t size, bool plus,
+                     const char *name, const struct stat *attr, size_t at)
+{
+    const size_t need =
+        plus ? fuse_add_direntry_plus(req, NULL, 0, name, NULL, 0)
+             : fuse_add_direntry(req, NULL, 0, name, NULL, 0);
+    if (need > size - reply->size) {
+        return false;
+    }
+    char *to = (char *)buf_extend(reply, need);
+    if (plus) {
+        /* Node 0: the kernel looks it up when it is wanted. */
+        const struct fuse_entry_param entry = {.ino = 0, .attr = *attr};
+        (void)fuse_add_direntry_plus(req, to, need, name, &entry,
+                                     (off_t)at + 1);
+    } else {
+        (void)fuse_add_direntry(req, to, need, name, attr, (off_t)at + 1);
+    }
+    return true;
+}
+
 void fs_control_readdir(fuse_req_t req, size_t size, off_t offset, bool plus)
 {
     struct buf reply = {.size = 0};
     struct stat attr;
     const char *name;
     size_t at = offset < 0 ? SIZE_MAX : (size_t)offset;
-    for (; (name = entry_at(at, &attr)) != NULL; at++) {
-        /* Node 0: the kernel looks it up when it is wanted. */
-        const struct fuse_entry_param entry = {.ino = 0, .attr = attr};
-        const size_t need =
-            plus ? fuse_add_direntry_plus(req, NULL, 0, name, NULL, 0)
-                 : fuse_add_direntry(req, NULL, 0, name, NULL, 0);
-        if (need > size - reply.size) {
-            break;
-        }
-        char *to = (char *)buf_extend(&reply, need);
-        if (plus) {
-            (void)fuse_add_direntry_plus(req, to, need, name, &entry,
-                                         (off_t)at + 1);
-        } else {
-            (void)fuse_add_direntry(req, to, need, name, &attr, (off_t)at + 1);
-        }
+    while ((name = entry_at(at, &attr)) != NULL &&
+           fs_control_list(req, &reply, size, plus, name, &attr, at)) {
+        at++;
     }
     (void)fuse_reply_buf(req, (const char *)reply.data, reply.size);
     buf_fini(&reply);

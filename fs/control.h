@@ -32,6 +32,10 @@ bool fs_control_is_name(fuse_ino_t parent, const char *name);
 /* Frees what is still open. */
 void fs_control_fini(struct fs *fs);
 
+/* Adds the entry at `at` to a READDIR's reply; false: no room in `size`. */
+bool fs_control_list(fuse_req_t req, struct buf *reply, size_t size, bool plus,
+                     const char *name, const struct stat *attr, size_t at);
+
 /* The operations, on nodes and names of the control directory only. */
 void fs_control_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void fs_control_getattr(fuse_req_t req, fuse_ino_t id);

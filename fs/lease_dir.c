@@ -313,22 +313,9 @@ void fs_leases_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset,
     struct stat attr;
     char name[32];
     size_t at = offset < 0 ? SIZE_MAX - DOTS : (size_t)offset;
-    for (; entry_at(l, at, name, &attr); at++) {
-        /* Node 0: the kernel looks it up when it is wanted. */
-        const struct fuse_entry_param entry = {.ino = 0, .attr = attr};
-        const size_t need =
-            plus ? fuse_add_direntry_plus(req, NULL, 0, name, NULL, 0)
-                 : fuse_add_direntry(req, NULL, 0, name, NULL, 0);
-        if (need > size - reply.size) {
-            break;
-        }
-        char *to = (char *)buf_extend(&reply, need);
-        if (plus) {
-            (void)fuse_add_direntry_plus(req, to, need, name, &entry,
-                                         (off_t)at + 1);
-        } else {
-            (void)fuse_add_direntry(req, to, need, name, &attr, (off_t)at + 1);
-        }
+    while (entry_at(l, at, name, &attr) &&
+           fs_control_list(req, &reply, size, plus, name, &attr, at)) {
+        at++;
     }
     (void)fuse_reply_buf(req, (const char *)reply.data, reply.size);
     buf_fini(&reply);
