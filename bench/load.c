@@ -8,7 +8,7 @@
  *   --conns N        connections they share (as many as clients, at most 100)
  *   --watchers N     of `watch`: streams that watch the key (1)
  *   --seconds S      measured (1), after --warm S (0.2); or --count N
- * operations
+ *                    operations; SIGTERM ends it early
  *   --value-size N   (256)       --keys N   key space (10000)
  *   --filled         the keys of the space are there: reads need not write them
  *   --pids P[,...]   servers, whose CPU time is counted over the measured span
@@ -20,6 +20,7 @@
 #include "bench/load.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -102,6 +103,14 @@ void load_error(struct load *l, const struct grpc_outcome *how)
     }
 }
 
+static volatile sig_atomic_t told_to_end;
+
+static void tell_to_end(int signal)
+{
+    (void)signal;
+    told_to_end = 1;
+}
+
 static void end_measuring(struct load *l)
 {
     if (l->phase == PHASE_MEASURING) {
@@ -113,8 +122,9 @@ static void end_measuring(struct load *l)
 
 bool load_goes_on(struct load *l)
 {
-    if (l->phase == PHASE_MEASURING && l->options.count > 0 &&
-        l->samples.count >= l->options.count) {
+    const bool enough =
+        l->options.count > 0 && l->samples.count >= l->options.count;
+    if (l->phase == PHASE_MEASURING && (enough || told_to_end)) {
         end_measuring(l);
     }
     return l->phase == PHASE_WARMING || l->phase == PHASE_MEASURING;
@@ -419,6 +429,7 @@ int main(int count, char **words)
                                  .value_size = 256,
                                  .keys = 10000}};
     read_arguments(&l.options, count, words);
+    must(signal(SIGTERM, tell_to_end) != SIG_ERR);
     run(&l);
     report(&l);
     return 0;

@@ -83,7 +83,7 @@ void samples_print_rest(struct samples *s, int64_t elapsed_ns)
     const double seconds = (double)elapsed_ns / 1e9;
     qsort(s->us_tenths, s->count, sizeof s->us_tenths[0], by_size);
     (void)printf("\"count\":%zu,\"seconds\":%.4f,\"per_second\":%.1f,"
-                 "\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
+                 "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f}\n",
                  s->count, seconds, (double)s->count / seconds,
-                 at_share(s, 0.5), at_share(s, 0.99));
+                 at_share(s, 0.5), at_share(s, 0.99), at_share(s, 1));
 }

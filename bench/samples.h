@@ -18,8 +18,8 @@ void samples_fini(struct samples *s);
 void samples_add(struct samples *s, int64_t duration_ns);
 void samples_merge(struct samples *into, const struct samples *from);
 
-/* {"count":…,"seconds":…,"per_second":…,"p50_us":…,"p99_us":…} and a newline
- * to standard output. Sorts the samples. */
+/* {"count":…,"seconds":…,"per_second":…,"p50_us":…,"p99_us":…,
+ * "max_us":…} and a newline to standard output. Sorts the samples. */
 void samples_print(struct samples *s, int64_t elapsed_ns);
 /* The same without the opening brace: what was printed before goes on. */
 void samples_print_rest(struct samples *s, int64_t elapsed_ns);
