@@ -99,6 +99,12 @@ static void add_store(struct api *a, struct buf *b)
           "Size of the store's file.");
     gauge(b, "etcd_mvcc_db_total_size_in_use_in_bytes", s->used_bytes,
           "Bytes of the store's file in use.");
+    gauge(b, "etcd_disk_wal_write_bytes_total", s->log_written_bytes,
+          "Bytes written to the log.");
+    gauge(b, "keelfs_log_size_in_bytes", s->log_bytes,
+          "Size of the log's files.");
+    gauge(b, "keelfs_log_entries", s->log_entries,
+          "Entries that the log keeps.");
     gauge(b, "etcd_debugging_mvcc_keys_total", s->keys_count, "Live keys.");
     gauge(b, "etcd_debugging_mvcc_current_revision",
           (uint64_t)s->header.revision, "Revision of the store.");

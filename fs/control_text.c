@@ -163,6 +163,8 @@ static void add_status(const struct fs *fs, const struct kv_status *s,
     add(to, "store_bytes: %" PRIu64, s->size_bytes);
     add(to, "store_used_bytes: %" PRIu64, s->used_bytes);
     add(to, "store_quota_bytes: %" PRIu64, s->quota_bytes);
+    add(to, "log_bytes: %" PRIu64, s->log_bytes);
+    add(to, "log_entries: %" PRIu64, s->log_entries);
 }
 
 static void add_members(const struct kv_status *s, struct buf *to)

@@ -156,6 +156,9 @@ struct kv_status {
     uint64_t used_bytes;        /* of it, in use */
     uint64_t quota_bytes;       /* writes beyond are refused */
     uint64_t keys_count;        /* live keys */
+    uint64_t log_bytes;         /* of the log's files; 0: none is known of */
+    uint64_t log_entries;       /* that it keeps */
+    uint64_t log_written_bytes; /* since the start */
     uint64_t request_bytes_max; /* largest request, hence about the largest
                                    value */
 };

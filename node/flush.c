@@ -75,8 +75,11 @@ void node_flush_finish(struct node *n)
     if (j->flush != NULL && was_out) {
         finish(n);
     }
-    while (!n->broken && (j->flush != NULL ||
-                          (j->flush = replica_flush_begin(n->replica, true)))) {
+    /* What is durable is enough; garbage is for the next life. */
+    while (!n->broken &&
+           (j->flush != NULL ||
+            (store_durable_index(n->store) < store_applied_index(n->store) &&
+             (j->flush = replica_flush_begin(n->replica, true))))) {
         run(&j->job);
         finish(n);
         if (j->flush != NULL) {

@@ -16,6 +16,12 @@
 
 /* --- of struct replica_options --- */
 
+static void log_stats(void *arg, struct wal_stats *ret)
+{
+    const struct node *n = arg;
+    wal_stats(n->wal, ret);
+}
+
 static bool reserve(void *arg, uint64_t bytes)
 {
     const struct node *n = arg;
@@ -131,6 +137,7 @@ static enum status open_log(struct node *n, const struct node_options *o,
         .tell = node_tell,
         .connected_ms = node_connected_ms,
         .can_grow = node_can_grow,
+        .log_stats = log_stats,
         .host = n,
     };
     n->replica = replica_new(&ro, n->store);

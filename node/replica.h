@@ -72,6 +72,7 @@ struct replica_options {
     bool (*tell)(void *arg, uint64_t to, struct buf *take);
     int64_t (*connected_ms)(void *arg, uint64_t member);
     bool (*can_grow)(void *arg);
+    void (*log_stats)(void *arg, struct wal_stats *ret); /* NULL: no log */
     void *host;
 };
 

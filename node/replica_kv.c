@@ -144,6 +144,10 @@ static void replica_status(struct kv *kv, struct kv_status *ret)
     raft_status(r->raft, &s);
     struct store_stats stats;
     store_stats(r->store, &stats);
+    struct wal_stats log = {0};
+    if (r->options.log_stats != NULL) {
+        r->options.log_stats(r->options.host, &log);
+    }
     *ret = (struct kv_status){
         .header = replica_header(r),
         .compact_revision = store_compact_revision(r->store),
@@ -162,6 +166,9 @@ static void replica_status(struct kv *kv, struct kv_status *ret)
         .used_bytes = stats.used_bytes,
         .quota_bytes = stats.quota_bytes,
         .keys_count = stats.keys_count,
+        .log_bytes = log.bytes_on_disk,
+        .log_entries = s.last_index - r->trimmed_index,
+        .log_written_bytes = log.bytes_written,
         .request_bytes_max = r->options.request_bytes_max,
     };
 }

@@ -309,6 +309,7 @@ def metrics(run):
 
 # Used by etcd's own alerts or common on dashboards, and in 3.4 too.
 METRICS = """etcd_cluster_version etcd_disk_backend_commit_duration_seconds etcd_disk_wal_fsync_duration_seconds
+etcd_disk_wal_write_bytes_total etcd_debugging_mvcc_current_revision etcd_debugging_mvcc_compact_revision
 etcd_mvcc_db_total_size_in_bytes etcd_mvcc_db_total_size_in_use_in_bytes etcd_mvcc_delete_total etcd_mvcc_put_total
 etcd_mvcc_range_total etcd_mvcc_txn_total etcd_network_client_grpc_received_bytes_total
 etcd_network_client_grpc_sent_bytes_total etcd_server_has_leader etcd_server_id etcd_server_is_leader

@@ -66,7 +66,9 @@ TEST(control, status_says_everything_that_is_known)
                                "keys: 3\n"
                                "store_bytes: 1048576\n"
                                "store_used_bytes: 524288\n"
-                               "store_quota_bytes: 1073741824\n");
+                               "store_quota_bytes: 1073741824\n"
+                               "log_bytes: 134217728\n"
+                               "log_entries: 5077\n");
     EXPECT_TEXT(cat("leader"), "south\n");
     EXPECT_TEXT(cat("members"), "a1 north self\n"
                                 "b2 south leader\n"

@@ -823,6 +823,8 @@ void fake_kv_init(struct fake_kv *f)
                                    .size_bytes = 1 << 20,
                                    .used_bytes = 1 << 19,
                                    .quota_bytes = 1 << 30,
+                                   .log_bytes = 1 << 27,
+                                   .log_entries = 5077,
                                    .keys_count = 3,
                                    .request_bytes_max = 1536 * 1024};
     list_init(&f->requests);
