@@ -205,6 +205,15 @@ void fs_exchange_names(struct fs_call *c)
         fs_reply_errno(c, EINVAL); /* names that stand for one key only */
         return;
     }
+    if (bytes_starts_with(buf_bytes(&c->target.key),
+                          buf_bytes(&c->other.below)) ||
+        bytes_starts_with(buf_bytes(&c->other.key),
+                          buf_bytes(&c->target.below))) {
+        /* The kernel refuses it where it knows; but it may not have heard yet
+         * that one was moved into the other. */
+        fs_reply_errno(c, EINVAL);
+        return;
+    }
     for (size_t i = 0; i < count_of(targets); i++) {
         c->success[2 * i] = fs_op_key(fs_target_key(targets[i]));
         c->success[2 * i + 1] = fs_op_key(fs_target_below(targets[i]));

@@ -105,6 +105,10 @@ static void move_directory(struct fs_call *c)
     const struct bytes to = buf_bytes(&c->other.below);
     /* The new name may be an empty directory: its marker and nothing else. */
     const bool replaces = (c->flags & RENAME_NOREPLACE) == 0;
+    if (fs_has_pending_below(c->fs, to)) {
+        fs_reply_errno(c, replaces ? ENOTEMPTY : EEXIST);
+        return;
+    }
     buf_clear(&c->data);
     buf_append(&c->data, to);
     if (replaces) {

@@ -516,8 +516,33 @@ static enum status do_branch(struct fake_kv *f, const struct kv_txn_spec *t,
     return ST_OK;
 }
 
+/* What is moved may not move again, as the store refuses it: before anything
+ * is done. */
+static bool moves_into_itself(const struct kv_op *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct kv_move *m = &ops[i].move;
+        if (ops[i].type == KV_OP_MOVE && m->prefix &&
+            (bytes_starts_with(m->to, m->from) ||
+             bytes_starts_with(m->from, m->to))) {
+            return true;
+        }
+        const struct kv_txn_spec *inner = ops[i].txn;
+        if (ops[i].type == KV_OP_TXN &&
+            (moves_into_itself(inner->success, inner->success_count) ||
+             moves_into_itself(inner->failure, inner->failure_count))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status do_txn(struct fake_kv *f, struct kv_txn *t)
 {
+    if (moves_into_itself(t->spec.success, t->spec.success_count) ||
+        moves_into_itself(t->spec.failure, t->spec.failure_count)) {
+        return ST_INVALID;
+    }
     const enum status st = do_branch(f, &t->spec, &t->result);
     if (st == ST_OK) {
         end_write(f);
@@ -602,7 +627,9 @@ static enum status grant(struct fake_kv *f, int64_t id, int64_t ttl_s,
     if (lease_of(f, id) != NULL) {
         return ST_LEASE_EXISTS;
     }
-    must(l != NULL);
+    if (l == NULL) {
+        return ST_TOO_MANY;
+    }
     *l = (struct fake_lease){id, ttl_s, ttl_s};
     *ret = (struct kv_lease_result){
         .id = id, .ttl_s = ttl_s, .granted_ttl_s = ttl_s};

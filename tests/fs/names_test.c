@@ -294,6 +294,42 @@ TEST(rename, exchange_with_directories)
     rig_end(&r);
 }
 
+/* A kernel that has not heard that a directory was moved into another one asks
+ * for what has no end. */
+TEST(rename, not_with_what_is_inside)
+{
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/a/b/x", "1");
+    const uint64_t a = rig_walk(&r, "a");
+    const uint64_t b = rig_walk(&r, "a/b");
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "a", a, "b", 2), EINVAL);
+    EXPECT_INT(rig_rename(&r, a, "b", FUSE_ROOT_ID, "a", 2), EINVAL);
+    EXPECT_INT(rig_rename(&r, b, "x", FUSE_ROOT_ID, "a", 2), EINVAL);
+    EXPECT_TEXT(rig_value(&r, "/a/b/x"), "1");
+    rig_end(&r);
+}
+
+/* What is being written into a directory would be in another's place. */
+TEST(rename, not_over_files_that_are_not_published_yet)
+{
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/d/x", "1");
+    (void)fake_put(&r.kv, "/e/", "");
+    uint64_t node;
+    uint64_t h;
+    const uint64_t e = rig_walk(&r, "e");
+    EXPECT_INT(rig_create(&r, e, "new", O_WRONLY, &node, &h), 0);
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "d", FUSE_ROOT_ID, "e", 0),
+               ENOTEMPTY);
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "d", FUSE_ROOT_ID, "e", 1), EEXIST);
+    EXPECT_INT(rig_write(&r, node, h, 0, "2", 0), 0);
+    EXPECT_INT(rig_flush(&r, node, h), 0);
+    EXPECT_TEXT(rig_value(&r, "/e/new"), "2");
+    EXPECT_TEXT(rig_value(&r, "/d/x"), "1");
+    EXPECT_INT(rig_release(&r, node, h), 0);
+    rig_end(&r);
+}
+
 TEST(rename, directories_with_all_below)
 {
     rig_begin(&r, "");
