@@ -94,14 +94,15 @@ class Checker:
 
     def private(self):
         """A header called internal is its folder's own business (and its
-        tests', and the simulator's, which drives folders from inside)."""
+        tests', and the simulator's and the fuzz targets', which drive folders
+        from inside)."""
         problems = []
         for path in self.files:
             for line, kind, header in self.includes[path]:
                 folder = header.split("/")[0]
                 if kind == '"' and re.search(r"internal\.h$", header):
                     if not path.startswith((folder + "/", f"tests/{folder}/",
-                                            "tests/sim/")):
+                                            "tests/sim/", "tests/fuzz/")):
                         problems.append(
                             f"{path}:{line}: {header} is private to {folder}/"
                         )
