@@ -5,6 +5,7 @@
 #include "node/replica_internal.h"
 
 #define LOG_SLACK_ENTRIES 64 /* compact in such steps at least */
+#define PINNED_FACTOR     4  /* of log_keep_bytes, while a state is sent */
 
 /* How many applied entries are kept for slow followers. */
 uint64_t replica_entries_kept(const struct replica *r)
@@ -199,10 +200,9 @@ enum status replica_fill_log(struct replica *r,
  * better used otherwise. */
 void replica_compact_log(struct replica *r)
 {
+    const uint64_t size = raft_memory_storage_size(r->log);
     const uint64_t keep =
-        raft_memory_storage_size(r->log) > r->options.log_keep_bytes
-            ? 0
-            : replica_entries_kept(r);
+        size > r->options.log_keep_bytes ? 0 : replica_entries_kept(r);
     const uint64_t applied = store_applied_index(r->store);
     uint64_t until = applied > keep ? applied - keep : 0;
     if (!replica_is_alone(r)) {
@@ -211,7 +211,12 @@ void replica_compact_log(struct replica *r)
         until = until < store_durable_index(r->store)
                     ? until
                     : store_durable_index(r->store);
-        until = r->log_pin > 0 && r->log_pin < until ? r->log_pin : until;
+        /* But not without end, when it takes the state slowly, or sleeps: then
+         * the one it gets is followed by another. */
+        if (r->log_pin > 0 && r->log_pin < until &&
+            size <= PINNED_FACTOR * r->options.log_keep_bytes) {
+            until = r->log_pin;
+        }
     }
     const uint64_t first = raft_memory_storage_first_index(r->log);
     if (until < first + keep / 4 + LOG_SLACK_ENTRIES) {
