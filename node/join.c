@@ -154,8 +154,8 @@ static const struct membership_member *owner_of(const struct membership *m,
     return NULL;
 }
 
-static enum status take_place(struct join_result *ret, const char *advertised,
-                              struct fault *reterr)
+enum status join_take_place(struct join_result *ret, const char *advertised,
+                            struct fault *reterr)
 {
     const struct membership_member *self = owner_of(ret->members, advertised);
     if (self == NULL) {
@@ -217,7 +217,7 @@ enum status join_existing(const char *name, const char *advertised,
                        "last attempt: %s",
                        last.text);
     } else {
-        st = take_place(ret, advertised, reterr);
+        st = join_take_place(ret, advertised, reterr);
     }
     if (st != ST_OK) {
         free(ret->members);

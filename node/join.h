@@ -35,6 +35,10 @@ enum status join_existing(const char *name, const char *advertised,
                           const char *initial_cluster, struct join_result *ret,
                           struct fault *reterr) MUST_USE;
 
+/* Its part that asks nobody: ret->members are whom a member knows. */
+enum status join_take_place(struct join_result *ret, const char *advertised,
+                            struct fault *reterr) MUST_USE;
+
 /* The answer to a question, of a member that runs. */
 void join_answer(struct bytes question, uint64_t cluster_id, uint64_t member_id,
                  const struct membership *m, struct buf *to);

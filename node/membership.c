@@ -76,6 +76,12 @@ bool membership_was_removed(const struct membership *m, uint64_t id)
     return is_in(m->removed, m->removed_count, id);
 }
 
+bool membership_has_left(const struct membership *m, uint64_t id)
+{
+    return membership_was_removed(m, id) &&
+           !is_in(m->conf.outgoing, m->conf.outgoing_count, id);
+}
+
 bool membership_is_learner(const struct membership *m, uint64_t id)
 {
     return is_in(m->conf.learners, m->conf.learners_count, id) ||

@@ -63,6 +63,9 @@ struct membership {
 const struct membership_member *membership_find(const struct membership *m,
                                                 uint64_t id);
 bool membership_was_removed(const struct membership *m, uint64_t id);
+/* Removed, and its vote is needed no more: until a joint configuration ends it
+ * is, and may be what ends it. */
+bool membership_has_left(const struct membership *m, uint64_t id);
 bool membership_is_learner(const struct membership *m, uint64_t id);
 /* Adds a first member; false: there are too many, or the id is there. */
 bool membership_add_first(struct membership *m,

@@ -71,7 +71,7 @@ enum status replica_begin(struct replica *r,
     must(r->raft == NULL);
     enum status st = replica_load_membership(r, reterr);
     if (st == ST_OK &&
-        membership_was_removed(r->membership, r->options.member_id)) {
+        membership_has_left(r->membership, r->options.member_id)) {
         st = fault_set(reterr, ST_INVALID,
                        "member %llx was removed from the cluster: its data "
                        "directory is of no more use; add a new member, and "

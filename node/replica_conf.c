@@ -84,7 +84,7 @@ static enum status read_record(struct replica *r, struct fault *reterr)
 static void note_removal(struct replica *r)
 {
     const uint64_t self = r->options.member_id;
-    if (!r->removed && membership_was_removed(r->membership, self)) {
+    if (!r->removed && membership_has_left(r->membership, self)) {
         r->removed = true;
         log_warn("this member, %llx, was removed from the cluster",
                  (unsigned long long)self);

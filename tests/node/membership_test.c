@@ -107,6 +107,23 @@ TEST(membership, several_changes_are_made_together_or_not_at_all)
     free(m);
 }
 
+/* Danger: who was removed by several changes at once ends, or is refused, while
+ * the old half of the joint configuration still needs its vote to leave it; a
+ * leader that replaces itself would take the group with it. */
+TEST(membership, who_a_joint_configuration_still_needs_has_not_left)
+{
+    struct membership *m = three();
+    const struct membership_change gone = of(MEMBERSHIP_REMOVE, 20);
+    membership_apply(m, &gone);
+    m->conf.outgoing[0] = 10;
+    m->conf.outgoing[1] = 20;
+    m->conf.outgoing_count = 2;
+    EXPECT(membership_was_removed(m, 20) && !membership_has_left(m, 20));
+    m->conf.outgoing_count = 0;
+    EXPECT(membership_has_left(m, 20) && !membership_has_left(m, 10));
+    free(m);
+}
+
 TEST(membership, a_record_comes_back_as_it_was)
 {
     struct membership *m = three();

@@ -54,7 +54,7 @@ static bool is_being_made(const struct sim *s, const struct record *r,
 static void check_read(struct sim *s, struct record *r, int64_t since,
                        int64_t until)
 {
-    const struct changes *all = &s->members[0].seen;
+    const struct changes *all = &s->all;
     if (r->value == 0 || r->value == VALUE_EMPTY) {
         if (!was_absent(all, r->key, since, until) ||
             (r->value != 0 && !is_being_made(s, r, r->key))) {
@@ -88,7 +88,7 @@ static void check_read(struct sim *s, struct record *r, int64_t since,
 static void check_write(struct sim *s, struct record *r, int64_t since,
                         int64_t until)
 {
-    const struct changes *all = &s->members[0].seen;
+    const struct changes *all = &s->all;
     const struct change *c = find(all, r->key, r->value);
     if (c != NULL && c->revision > since && c->revision <= until) {
         r->revision = c->revision;
@@ -104,7 +104,7 @@ static void check_write(struct sim *s, struct record *r, int64_t since,
 static void check_unlink(struct sim *s, struct record *r, int64_t since,
                          int64_t until)
 {
-    const struct changes *all = &s->members[0].seen;
+    const struct changes *all = &s->all;
     for (size_t i = changes_at(all, since + 1);
          i < all->count && all->list[i].revision <= until; i++) {
         if (all->list[i].key == r->key && all->list[i].value == 0) {
@@ -121,7 +121,7 @@ static void check_unlink(struct sim *s, struct record *r, int64_t since,
 static void check_list(struct sim *s, const struct record *r, int64_t since,
                        int64_t until)
 {
-    const struct changes *all = &s->members[0].seen;
+    const struct changes *all = &s->all;
     bool there[KEYS];
     bool judged[KEYS];
     int64_t mod;
@@ -191,7 +191,7 @@ static struct kv_item log_of(struct sim *s, struct store_results *results,
     const struct kv_range_spec spec = {
         .keys = {.key = {(const uint8_t *)name, strlen(name)}}};
     struct kv_range_result found;
-    if (store_range(s->members[0].store, &spec, results, &found, &fault) !=
+    if (store_range(sim_any_up(s)->store, &spec, results, &found, &fault) !=
         ST_OK) {
         sim_fail(s, "a log cannot be read: %s", fault.text);
         return (struct kv_item){0};

@@ -159,11 +159,11 @@ static void compact(struct client *c, struct record *r)
 {
     struct sim *s = c->sim;
     int64_t least = INT64_MAX;
-    for (uint32_t i = 0; i < s->options.members; i++) {
-        const struct changes *seen = &s->members[i].seen;
-        const int64_t last =
-            seen->count > 0 ? seen->list[seen->count - 1].revision : 0;
-        least = last < least ? last : least;
+    for (uint32_t i = 0; i < s->members_count; i++) {
+        const struct member *m = &s->members[i];
+        if (!m->gone && !(m->joins && m->seen == 0) && m->seen < least) {
+            least = m->seen;
+        }
     }
     if (least < 2) {
         get(c, r);
@@ -252,7 +252,7 @@ static void act(struct sim *s, struct event *e)
 {
     struct client *c = container_of(e, struct client, next);
     must(!c->busy);
-    struct member *m = &s->members[prng_below(&s->prng, s->options.members)];
+    struct member *m = sim_pick(s, &s->prng);
     if (!m->up) {
         sim_at(s, &c->next, s->now_ns + 10 * MS, act);
         return;

@@ -34,8 +34,8 @@ void member_damage(struct member *m)
 {
     must(!m->up);
     struct sim *s = m->sim;
-    for (uint32_t i = 0; i < s->options.members; i++) {
-        if (s->options.members < 3 || s->members[i].lost_index > 0) {
+    for (uint32_t i = 0; i < s->members_count; i++) {
+        if (!membership_can_spare(s, m) || s->members[i].lost_index > 0) {
             return;
         }
     }
@@ -49,7 +49,7 @@ void member_damage(struct member *m)
             disk_sim_free(m->disk_sim);
             m->disk_sim = copy;
             sim_count(s, SIM_FAULT_LOG_DAMAGED);
-            sim_note(s, "%u has its log damaged, %s at %llu", (unsigned)m->id,
+            sim_note(s, "%u has its log damaged, %s at %llu", member_number(m),
                      name, (unsigned long long)offset);
             return;
         }
@@ -67,7 +67,7 @@ enum status member_mend(struct member *m, struct wal_recovery *recovery,
     enum status st = disk_sim_open(m->disk_sim, &disk, reterr);
     must(st == ST_OK);
     st = mend_log(disk, &wo, m->replica, recovery, &m->wal, reterr);
-    sim_note(m->sim, "%u goes on behind %llu, had up to %llu", (unsigned)m->id,
+    sim_note(m->sim, "%u goes on behind %llu, had up to %llu", member_number(m),
              (unsigned long long)recovery->last_index,
              (unsigned long long)m->lost_index);
     return st;
@@ -76,7 +76,7 @@ enum status member_mend(struct member *m, struct wal_recovery *recovery,
 void member_note_regained(struct member *m)
 {
     if (m->lost_index > 0 && !replica_has_lost(m->replica)) {
-        sim_note(m->sim, "%u has all again", (unsigned)m->id);
+        sim_note(m->sim, "%u has all again", member_number(m));
         m->lost_index = m->lost_term = 0;
     }
 }

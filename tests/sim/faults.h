@@ -13,16 +13,28 @@
     ROW(PARTITION_SIDES, "partition in two")                                   \
     ROW(PARTITION_ALONE, "one member cut off")                                 \
     ROW(PARTITION_ONE_WAY, "one member heard by nobody")                       \
+    ROW(PARTITION_BRIDGE, "two sides with one member between them")            \
     ROW(DROP, "message lost")                                                  \
     ROW(DUPLICATE, "message doubled")                                          \
     ROW(REORDER, "message overtaken by later ones")                            \
     ROW(DELAY, "message late by seconds")                                      \
     ROW(CLOCK_WRONG, "start with a wrong clock")                               \
     ROW(CLOCK_DRIFT, "start with a drifting clock")                            \
+    ROW(CLOCK_JUMP, "clock jump of up to 10 s")                                \
     ROW(SLOW_DISK, "save that takes up to 1.5 s")                              \
     ROW(LOG_DAMAGED, "log damaged in its middle")                              \
     ROW(STATE_SENT, "whole state sent to a member")                            \
     ROW(COMPACTION, "compaction")                                              \
+    ROW(MEMBER_ADDED, "voter added")                                           \
+    ROW(LEARNER_ADDED, "learner added")                                        \
+    ROW(LEARNER_PROMOTED, "learner promoted")                                  \
+    ROW(MEMBER_REMOVED, "member removed")                                      \
+    ROW(LEADER_REMOVED, "of these, the leader")                                \
+    ROW(JOINT_CHANGE, "several changes at once, by a joint configuration")     \
+    ROW(CHANGE_IN_PARTITION, "change of members during a partition")           \
+    ROW(DATA_LOST, "all data of a member lost")                                \
+    ROW(RETURN_REFUSED, "return without data refused")                         \
+    ROW(LEADER_MOVED, "leadership handed over")                                \
     ROW(LESSEE_SILENT, "lease left to end by its holder")
 
 enum sim_fault {

@@ -11,7 +11,7 @@
 #include "tests/sim/mount.h"
 #include "tests/sim/sim.h"
 
-#define MEMBERS_MAX    5
+#define MEMBERS_MAX    12 /* that there ever are in a run */
 #define CLIENTS_MAX    16
 #define PROCESSES_MAX  4
 #define LESSEES_MAX    8
@@ -30,12 +30,19 @@ struct event {
 
 struct member {
     struct sim *sim;
-    uint64_t id;
+    uint64_t id;              /* 0: not told yet */
+    char name[16];            /* also in its URLs */
+    struct membership *first; /* whom it knows at first; NULL: sim.first */
     char directory[300];
     struct disk_sim *disk_sim;
     uint64_t lost_index, lost_term; /* as node/data_dir.h keeps them */
     bool up, paused;
+    bool gone;      /* for good: removed and has said so, or its data is lost */
+    bool joins;     /* later: no configuration of its own, and its id is told */
+    bool was_alone; /* when it last ran */
     uint64_t life;
+    int64_t up_since_ns;
+    int64_t leaves_ns; /* knows that it was removed, and ends then; 0: no */
     int64_t clock_offset_ns;
     int64_t clock_drift_ppm;
 
@@ -49,10 +56,12 @@ struct member {
     struct store_flush *flushing;
     struct store_import *incoming; /* a state that raft is to accept */
     struct mount *mount;
-    struct kv_watch watch;
-    struct changes seen;
+    struct kv_watch watch; /* of everything; of who joins, since its state */
+    bool watches;
+    int64_t seen;       /* the last revision its watch told */
+    size_t seen_events; /* and what it has told of sim.all */
 
-    struct event tick, saved, flushed, restart, doom;
+    struct event tick, saved, flushed, restart, doom, join;
 };
 
 struct client {
@@ -124,6 +133,7 @@ struct profile {
     bool slow_network; /* messages come seconds late */
     bool lossy_network;
     uint64_t think_ns; /* of a client between two calls, at most */
+    bool strict;       /* no change of members may cost the quorum */
     bool leaders_die;  /* soon after they were elected */
     uint64_t message_bytes_max;
     uint64_t lasts_ns; /* at most, a crash or a pause */
@@ -142,8 +152,13 @@ struct sim {
     uint64_t value_last;
 
     struct member members[MEMBERS_MAX];
-    bool cut[MEMBERS_MAX][MEMBERS_MAX];        /* [from][to] */
-    int64_t arrived[MEMBERS_MAX][MEMBERS_MAX]; /* the last in order */
+    uint32_t members_count;
+    struct membership *first; /* the first members */
+    struct steward *steward;
+    bool cut[MEMBERS_MAX][MEMBERS_MAX];          /* [from][to] */
+    int64_t linked_ns[MEMBERS_MAX][MEMBERS_MAX]; /* not cut since */
+    int64_t arrived[MEMBERS_MAX][MEMBERS_MAX];   /* the last in order */
+    struct changes all; /* the history, as the members' own watches tell it */
     struct client clients[CLIENTS_MAX];
     struct process processes[PROCESSES_MAX];
     struct watcher watchers[WATCHERS_MAX];
@@ -168,6 +183,16 @@ static inline bool sim_failed(const struct sim *s)
     return s->report->failure[0] != '\0';
 }
 
+/* Members are named by their places: 1 is the first. */
+static inline uint32_t member_number(const struct member *m)
+{
+    return (uint32_t)(m - m->sim->members) + 1;
+}
+/* Any that is not gone for good. */
+struct member *sim_pick(struct sim *s, struct prng *prng);
+/* The first that is up; there is one. */
+struct member *sim_any_up(struct sim *s);
+
 static inline void sim_count(struct sim *s, enum sim_fault what)
 {
     s->report->faults[what]++;
@@ -177,6 +202,8 @@ static inline void sim_count(struct sim *s, enum sim_fault what)
 void member_init(struct sim *s, uint32_t number);
 void member_start(struct member *m);
 void member_crash(struct member *m); /* power cut */
+void member_end(struct member *m);   /* in good order, and for good */
+void member_lose_data(struct member *m);
 void member_fini(struct member *m);
 struct change change_of(const struct kv_event *e, bool is_last);
 /* Does whatever there is to do after something happened to it. */
@@ -209,6 +236,13 @@ void lessees_forget(struct member *m);
 void lessees_check_end(struct sim *s);
 
 /* network.c */
+struct member *network_member(struct sim *s, uint64_t id);
+bool network_is_cut(const struct sim *s, const struct member *from,
+                    const struct member *to);
+bool network_is_whole(const struct sim *s);
+/* Of struct replica_options. */
+bool network_tell(void *member, uint64_t to, struct buf *take);
+int64_t network_connected_ms(void *member, uint64_t to);
 void network_free(struct event *e); /* one that never arrived */
 void network_send_lease(struct sim *s, uint64_t from, uint64_t to,
                         struct buf *take);
@@ -237,12 +271,30 @@ void watcher_fini(struct watcher *w);
 /* The member goes: the watches at it end. */
 void watchers_forget(struct sim *s, const struct member *m);
 /* Every one that still lives must have seen all there is. */
-void watchers_check(struct sim *s, const struct changes *all);
+void watchers_check(struct sim *s);
 
 /* safety.c: what must hold of logs and leaders at any moment. */
 struct safety *safety_new(void);
 void safety_free(struct safety *x);
 void safety_check(struct member *m);
+/* What it promised is durable from now on. */
+void safety_saved(struct member *m, const struct raft_message *saved);
+/* The highest index that anybody applied; that is durable at a member. */
+uint64_t safety_applied(const struct sim *s);
+uint64_t safety_durable(const struct member *m);
+
+/* membership.c: members that come and go. */
+void membership_init(struct sim *s); /* the first ones */
+void membership_begin(struct sim *s);
+void membership_fini(struct sim *s);
+void membership_tick(struct member *m);
+/* Whether its start was refused as it should be: it was removed. */
+bool membership_stays_out(struct member *m);
+/* `by` knows that m was removed, and answers it no more. */
+void membership_refuse(const struct member *by, struct member *m);
+/* A member may lose the end of its log now: two others have what it had. */
+bool membership_can_spare(const struct sim *s, const struct member *m);
+void membership_check_end(struct sim *s);
 
 /* check_files.c */
 /* since: the highest revision that was acknowledged before the call began;

@@ -102,7 +102,7 @@ static enum kv_lease_op choose(struct lessee *l)
 static void act(struct sim *s, struct event *e)
 {
     struct lessee *l = container_of(e, struct lessee, next);
-    struct member *m = &s->members[prng_below(&l->prng, s->options.members)];
+    struct member *m = sim_pick(s, &l->prng);
     if (s->healed || l->busy) {
         return; /* nobody renews any more */
     }
@@ -147,7 +147,7 @@ void lessees_check(struct member *m)
             continue;
         }
         if (store_lease(m->store, l->id, &found, &stored, &fault) != ST_OK) {
-            sim_fail(s, "member %u: %s", (unsigned)m->id, fault.text);
+            sim_fail(s, "member %u: %s", member_number(m), fault.text);
         }
         if (found) {
             l->seen[place] = true;
@@ -167,8 +167,10 @@ void lessees_forget(struct member *m)
 
 void lessees_check_end(struct sim *s)
 {
-    for (uint32_t i = 0; i < s->options.members && s->options.lessees > 0;
-         i++) {
+    for (uint32_t i = 0; i < s->members_count && s->options.lessees > 0; i++) {
+        if (s->members[i].gone) {
+            continue;
+        }
         const uint64_t count = store_leases_count(s->members[i].store);
         if (count > 0) {
             sim_fail(s, "member %u still has %llu leases in the end", i + 1,

@@ -63,13 +63,33 @@ struct change change_of(const struct kv_event *e, bool is_last)
         .is_last = is_last};
 }
 
+/* All tell one history; whoever is first makes it longer. */
+static void note_seen(struct member *m, struct change c)
+{
+    struct changes *all = &m->sim->all;
+    if (m->seen_events == all->count) {
+        changes_add(all, c);
+    }
+    const struct change *right = &all->list[m->seen_events++];
+    if (right->revision != c.revision || right->key != c.key ||
+        right->value != c.value) {
+        sim_fail(m->sim,
+                 "member %u's watch told of revision %lld key %u value %llu "
+                 "where another's told of revision %lld key %u value %llu",
+                 member_number(m), (long long)c.revision, c.key,
+                 (unsigned long long)c.value, (long long)right->revision,
+                 right->key, (unsigned long long)right->value);
+    }
+    m->seen = c.revision;
+}
+
 static void on_events(struct kv_watch *w, const struct kv_event *events,
                       size_t count, struct kv_header header)
 {
     struct member *m = container_of(w, struct member, watch);
     (void)header;
     for (size_t i = 0; i < count; i++) {
-        changes_add(&m->seen, change_of(&events[i], i + 1 == count));
+        note_seen(m, change_of(&events[i], i + 1 == count));
     }
 }
 
@@ -78,9 +98,33 @@ static void on_end(struct kv_watch *w, enum status why,
 {
     struct member *m = container_of(w, struct member, watch);
     (void)compact_revision;
-    if (why != ST_STOPPED) {
+    m->watches = false;
+    if (why == ST_COMPACTED && m->joins) {
+        m->seen = 0; /* a second state came before it had caught up */
+    } else if (why != ST_STOPPED) {
         sim_fail(m->sim, "a watch ended: %s", status_name(why));
     }
+}
+
+/* From where it was; of who joined, from the first state it has. */
+static void begin_watch(struct member *m)
+{
+    if (m->joins && m->seen == 0) {
+        struct kv_status status;
+        if (store_applied_index(m->store) == 0) {
+            return;
+        }
+        kv_status(replica_kv(m->replica), &status);
+        m->seen = status.header.revision;
+        m->seen_events = changes_at(&m->sim->all, m->seen + 1);
+    }
+    m->watches = true;
+    m->watch = (struct kv_watch){
+        .keys = {{(const uint8_t *)"", 1}, {(const uint8_t *)"", 1}},
+        .start_revision = m->seen + 1,
+        .on_events = on_events,
+        .on_end = on_end};
+    kv_watch(replica_kv(m->replica), &m->watch);
 }
 
 static void tick(struct sim *s, struct event *e)
@@ -94,6 +138,7 @@ static void tick(struct sim *s, struct event *e)
     if (!m->paused) {
         replica_tick(m->replica);
         member_turn(m);
+        membership_tick(m);
     }
 }
 
@@ -123,15 +168,16 @@ static enum status open_member(struct member *m, struct fault *reterr)
     if (st != ST_OK) {
         return st;
     }
-    uint64_t voters[MEMBERS_MAX];
-    for (uint32_t i = 0; i < m->sim->options.members; i++) {
-        voters[i] = m->sim->members[i].id;
-    }
     const struct replica_options ro = {
         .cluster_id = 1,
         .member_id = m->id,
-        .first_conf = {.voters = voters,
-                       .voters_count = m->sim->options.members},
+        .first = m->first != NULL ? m->first : m->sim->first,
+        .name = m->name,
+        .client_urls = m->name,
+        .strict = m->sim->profile.strict,
+        .learners_max = MEMBERS_MAX,
+        .tell = network_tell,
+        .connected_ms = network_connected_ms,
         .election_ticks = 10,
         .heartbeat_ticks = 1,
         .tick_ns = TICK_NS,
@@ -151,6 +197,10 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .host = m,
     };
     m->replica = replica_new(&ro, m->store);
+    if (store_record(m->store, MEMBERSHIP_RECORD).size == 0) {
+        st = replica_keep_membership(m->replica, reterr);
+        must(st == ST_OK);
+    }
     const struct wal_options wo = member_wal_options(m);
     struct disk *disk;
     st = disk_sim_open(m->disk_sim, &disk, reterr);
@@ -165,29 +215,37 @@ static enum status open_member(struct member *m, struct fault *reterr)
     return st == ST_OK ? replica_begin(m->replica, &recovery, reterr) : st;
 }
 
+static void free_member(struct member *m)
+{
+    replica_free(m->replica);
+    wal_close(m->wal);
+    store_close(m->store);
+    m->replica = NULL;
+    m->wal = NULL;
+    m->store = NULL;
+}
+
 void member_start(struct member *m)
 {
     must(!m->up);
     struct fault fault = {{0}};
     const enum status st = open_member(m, &fault);
+    if (st == ST_INVALID && membership_stays_out(m)) {
+        free_member(m);
+        return;
+    }
     if (st != ST_OK) {
-        sim_fail(m->sim, "member %u cannot restart: %s: %s", (unsigned)m->id,
+        sim_fail(m->sim, "member %u cannot restart: %s: %s", member_number(m),
                  status_name(st), fault.text);
         return;
     }
     m->up = true;
+    m->up_since_ns = m->sim->now_ns;
     lessees_forget(m);
-    m->watch = (struct kv_watch){
-        .keys = {{(const uint8_t *)"", 1}, {(const uint8_t *)"", 1}},
-        .start_revision = m->seen.count > 0
-                              ? m->seen.list[m->seen.count - 1].revision + 1
-                              : 1,
-        .on_events = on_events,
-        .on_end = on_end};
-    kv_watch(replica_kv(m->replica), &m->watch);
+    begin_watch(m);
     m->mount = mount_new(replica_kv(m->replica), clock_of(m).now_ns);
     sim_at(m->sim, &m->tick, m->sim->now_ns + TICK_NS, tick);
-    sim_note(m->sim, "%u starts applied %llu", (unsigned)m->id,
+    sim_note(m->sim, "%u starts applied %llu", member_number(m),
              (unsigned long long)store_applied_index(m->store));
     member_turn(m);
 }
@@ -205,14 +263,11 @@ static void close_member(struct member *m)
         raft_message_fini(&m->saving[i]);
     }
     m->saving_count = 0;
-    replica_free(m->replica);
-    wal_close(m->wal);
-    store_close(m->store);
-    m->replica = NULL;
-    m->wal = NULL;
-    m->store = NULL;
+    m->was_alone = replica_is_alone(m->replica);
+    free_member(m);
     m->flushing = NULL;
-    m->up = false;
+    m->up = m->watches = false;
+    m->leaves_ns = 0;
     heap_remove(&m->sim->events, &m->tick.at);
     heap_remove(&m->sim->events, &m->saved.at);
     heap_remove(&m->sim->events, &m->flushed.at);
@@ -221,11 +276,30 @@ static void close_member(struct member *m)
 void member_crash(struct member *m)
 {
     must(m->up);
-    sim_note(m->sim, "%u crashes", (unsigned)m->id);
+    sim_note(m->sim, "%u crashes", member_number(m));
     sim_count(m->sim, SIM_FAULT_CRASH);
     disk_sim_crash(m->disk_sim);
     close_member(m);
     m->paused = false;
+}
+
+void member_end(struct member *m)
+{
+    must(m->up);
+    close_member(m);
+    m->paused = false;
+    m->gone = true;
+}
+
+void member_lose_data(struct member *m)
+{
+    must(!m->up);
+    char command[320];
+    disk_sim_free(m->disk_sim);
+    m->disk_sim = disk_sim_new(prng_next(&m->sim->prng));
+    m->lost_index = m->lost_term = 0;
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", m->directory);
+    must(system(command) == 0);
 }
 
 void member_fini(struct member *m)
@@ -233,13 +307,9 @@ void member_fini(struct member *m)
     if (m->up) {
         close_member(m);
     }
-    if (m->replica != NULL) { /* its start failed half-way */
-        replica_free(m->replica);
-        wal_close(m->wal);
-        store_close(m->store);
-    }
+    free_member(m); /* of a start that failed half-way */
     disk_sim_free(m->disk_sim);
-    changes_fini(&m->seen);
+    free(m->first);
 }
 
 static enum status append(struct member *m, const struct raft_message *x,
@@ -275,7 +345,7 @@ static enum status install(struct member *m, const struct raft_message *x,
     replica_adopt_store(m->replica, m->store);
     lessees_forget(m);
     sim_count(m->sim, SIM_FAULT_STATE_SENT);
-    sim_note(m->sim, "%u installs %llu", (unsigned)m->id,
+    sim_note(m->sim, "%u installs %llu", member_number(m),
              (unsigned long long)x->snapshot->index);
     return wal_restart_at(m->wal, x->snapshot->index, x->snapshot->term,
                           reterr);
@@ -295,13 +365,15 @@ bool member_export(struct member *m, struct raft_message *message,
     while (!done) {
         if (store_export_next(e, to, &done, &fault) != ST_OK) {
             sim_fail(m->sim, "member %u cannot send its state: %s",
-                     (unsigned)m->id, fault.text);
+                     member_number(m), fault.text);
             break;
         }
     }
     store_export_free(e);
-    struct raft_snapshot *s = raft_snapshot_new(info.index, info.term,
-                                                &message->snapshot->conf, NULL);
+    struct raft_conf_state conf;
+    must(replica_conf_at(m->replica, info.index, &conf));
+    struct raft_snapshot *s =
+        raft_snapshot_new(info.index, info.term, &conf, NULL);
     raft_snapshot_drop(message->snapshot);
     message->snapshot = s;
     return done;
@@ -320,7 +392,7 @@ static bool import(struct member *m, struct bytes state)
             ST_OK ||
         store_import_write(m->incoming, state, &fault) != ST_OK ||
         store_import_finish(m->incoming, &identity, &fault) != ST_OK) {
-        sim_fail(m->sim, "member %u cannot take a state: %s", (unsigned)m->id,
+        sim_fail(m->sim, "member %u cannot take a state: %s", member_number(m),
                  fault.text);
         return false;
     }
@@ -356,13 +428,14 @@ static void saved(struct sim *s, struct event *e)
     }
     for (size_t i = 0; i < m->saving_count; i++) {
         if (st == ST_OK) {
+            safety_saved(m, &m->saving[i]);
             st = replica_saved(m->replica, &m->saving[i], &fault);
         }
         raft_message_fini(&m->saving[i]);
     }
     m->saving_count = 0;
     if (st != ST_OK) {
-        sim_fail(s, "member %u cannot save: %s", (unsigned)m->id, fault.text);
+        sim_fail(s, "member %u cannot save: %s", member_number(m), fault.text);
         return;
     }
     member_turn(m);
@@ -383,7 +456,7 @@ static void begin_save(struct member *m)
         const struct raft_message *x = &m->saving[m->saving_count++];
         alone = x->snapshot != NULL;
         if (!alone && append(m, x, &fault) != ST_OK) {
-            sim_fail(m->sim, "member %u cannot append: %s", (unsigned)m->id,
+            sim_fail(m->sim, "member %u cannot append: %s", member_number(m),
                      fault.text);
         }
     }
@@ -410,7 +483,7 @@ static void flushed(struct sim *s, struct event *e)
     struct fault fault = {{0}};
     if (store_flush_run(m->flushing, &fault) != ST_OK ||
         store_flush_end(m->store, m->flushing, &fault) != ST_OK) {
-        sim_fail(s, "member %u cannot flush: %s", (unsigned)m->id, fault.text);
+        sim_fail(s, "member %u cannot flush: %s", member_number(m), fault.text);
         return;
     }
     m->flushing = NULL;
@@ -441,16 +514,19 @@ void member_turn(struct member *m)
     bool more = true;
     for (int rounds = 0; more; rounds++) {
         if (rounds > 10000) {
-            sim_fail(m->sim, "member %u never rests", (unsigned)m->id);
+            sim_fail(m->sim, "member %u never rests", member_number(m));
             return;
         }
         const enum status st = replica_turn(m->replica, &clock, &more, &fault);
         if (st != ST_OK) {
-            sim_fail(m->sim, "member %u broke: %s: %s", (unsigned)m->id,
+            sim_fail(m->sim, "member %u broke: %s: %s", member_number(m),
                      status_name(st), fault.text);
             return;
         }
         more |= m->mount != NULL && mount_turn(m->mount, clock.now_ns);
+    }
+    if (!m->watches) {
+        begin_watch(m);
     }
     safety_check(m);
     lessees_check(m);
@@ -468,7 +544,7 @@ void member_receive(struct member *m, struct raft_message *take,
         (!is_state || import(m, state))) {
         struct fault fault = {{0}};
         if (replica_receive(m->replica, take, &fault) != ST_OK) {
-            sim_fail(m->sim, "member %u: %s", (unsigned)m->id, fault.text);
+            sim_fail(m->sim, "member %u: %s", member_number(m), fault.text);
         }
     }
     raft_message_fini(take);
@@ -479,7 +555,7 @@ void member_init(struct sim *s, uint32_t number)
 {
     struct member *m = &s->members[number];
     m->sim = s;
-    m->id = number + 1;
+    (void)snprintf(m->name, sizeof m->name, "m%u", number + 1);
     (void)snprintf(m->directory, sizeof m->directory, "%s/%u", s->directory,
                    number);
     m->disk_sim = disk_sim_new(prng_next(&s->prng));

@@ -7,16 +7,18 @@
 
 struct flight {
     struct event event;
-    uint64_t sender; /* not always message.from: some are passed on */
+    enum { FLIGHT_MESSAGE, FLIGHT_LEASE, FLIGHT_TOLD } kind;
+    struct member *from; /* not always message.from: some are passed on */
+    uint64_t to;
+    bool is_lost;
     struct raft_message message;
-    struct buf state;  /* of a snapshot */
-    uint64_t lease_to; /* a frame about leases, in `state`; 0: a message */
+    struct buf bytes; /* a snapshot's state, or the frame */
 };
 
-static struct member *member_of(struct sim *s, uint64_t id)
+struct member *network_member(struct sim *s, uint64_t id)
 {
-    for (uint32_t i = 0; i < s->options.members; i++) {
-        if (s->members[i].id == id) {
+    for (uint32_t i = 0; i < s->members_count; i++) {
+        if (id != 0 && s->members[i].id == id) {
             return &s->members[i];
         }
     }
@@ -32,41 +34,51 @@ static void report(struct member *from, uint64_t to, bool ok)
     }
 }
 
-static void arrive_lease(struct sim *s, struct flight *f)
+static void deliver(struct flight *f, struct member *from, struct member *to)
 {
-    struct member *to = member_of(s, f->lease_to);
-    const struct member *from = member_of(s, f->sender);
-    if (s->cut[from - s->members][to - s->members]) {
-        sim_count(s, SIM_FAULT_DROP);
-    } else {
-        member_receive_lease(to, f->sender, buf_bytes(&f->state));
+    switch (f->kind) {
+    case FLIGHT_MESSAGE:
+        member_receive(to, &f->message, buf_bytes(&f->bytes));
+        break;
+    case FLIGHT_LEASE:
+        member_receive_lease(to, from->id, buf_bytes(&f->bytes));
+        break;
+    case FLIGHT_TOLD:
+        if (to->up && !to->paused) {
+            replica_hear(to->replica, from->id, buf_bytes(&f->bytes));
+            member_turn(to);
+        }
+        break;
     }
-    buf_fini(&f->state);
-    free(f);
+}
+
+static bool knows_as_removed(const struct member *m, uint64_t id)
+{
+    return m->up && !m->paused &&
+           membership_has_left(replica_membership(m->replica), id);
 }
 
 static void arrive(struct sim *s, struct event *e)
 {
     struct flight *f = container_of(e, struct flight, event);
-    if (f->lease_to != 0) {
-        arrive_lease(s, f);
-        return;
-    }
-    struct member *to = member_of(s, f->message.to);
-    struct member *from = member_of(s, f->sender);
-    must(to != NULL && from != NULL);
-    const bool is_state = f->message.type == RAFT_MSG_SNAPSHOT;
-    const bool is_cut = s->cut[from - s->members][to - s->members];
-    if (is_cut) {
+    struct member *from = f->from;
+    const uint64_t to_id = f->to;
+    struct member *to = network_member(s, to_id);
+    const bool is_state =
+        f->kind == FLIGHT_MESSAGE && f->message.type == RAFT_MSG_SNAPSHOT;
+    bool arrives = to != NULL && !to->gone && !f->is_lost &&
+                   !s->cut[from - s->members][to - s->members];
+    if (!arrives) {
         sim_count(s, SIM_FAULT_DROP);
-        raft_message_fini(&f->message);
+    } else if (knows_as_removed(to, from->id)) {
+        arrives = false;
+        membership_refuse(to, from);
     } else {
-        member_receive(to, &f->message, buf_bytes(&f->state));
+        deliver(f, from, to);
     }
-    buf_fini(&f->state);
-    free(f);
+    network_free(&f->event);
     if (is_state) {
-        report(from, to->id, !is_cut);
+        report(from, to_id, arrives);
     }
 }
 
@@ -96,24 +108,26 @@ void network_free(struct event *e)
 {
     struct flight *f = container_of(e, struct flight, event);
     raft_message_fini(&f->message);
-    buf_fini(&f->state);
+    buf_fini(&f->bytes);
     free(f);
+}
+
+static void start_flight(struct sim *s, struct flight *f)
+{
+    const struct member *to = network_member(s, f->to);
+    sim_at(s, &f->event,
+           to != NULL ? arrival(s, f->from, to) : s->now_ns + 10 * MS, arrive);
 }
 
 static void fly(struct sim *s, uint64_t from, struct raft_message *take)
 {
     struct flight *f = xcalloc(1, sizeof *f);
-    f->sender = from;
+    f->from = network_member(s, from);
+    f->to = take->to;
     raft_message_take(&f->message, take);
-    struct member *m = member_of(s, from);
-    if (f->message.type == RAFT_MSG_SNAPSHOT &&
-        !member_export(m, &f->message, &f->state)) {
-        network_free(&f->event);
-        return;
-    }
-    const struct member *to = member_of(s, f->message.to);
-    must(to != NULL);
-    sim_at(s, &f->event, arrival(s, m, to), arrive);
+    f->is_lost = f->message.type == RAFT_MSG_SNAPSHOT &&
+                 !member_export(f->from, &f->message, &f->bytes);
+    start_flight(s, f);
 }
 
 void network_send(struct sim *s, uint64_t from, struct raft_message *take)
@@ -137,15 +151,15 @@ void network_send(struct sim *s, uint64_t from, struct raft_message *take)
     fly(s, from, take);
 }
 
-static void fly_lease(struct sim *s, uint64_t from, uint64_t to,
+static void fly_frame(struct sim *s, int kind, uint64_t from, uint64_t to,
                       struct bytes frame)
 {
     struct flight *f = xcalloc(1, sizeof *f);
-    f->sender = from;
-    f->lease_to = to;
-    buf_append(&f->state, frame);
-    sim_at(s, &f->event, arrival(s, member_of(s, from), member_of(s, to)),
-           arrive);
+    f->kind = kind;
+    f->from = network_member(s, from);
+    f->to = to;
+    buf_append(&f->bytes, frame);
+    start_flight(s, f);
 }
 
 /* Asked again when it is lost; twice or late does no harm. */
@@ -159,32 +173,96 @@ void network_send_lease(struct sim *s, uint64_t from, uint64_t to,
         sim_count(s, lost ? SIM_FAULT_DROP : SIM_FAULT_DUPLICATE);
     }
     for (int i = lost ? 2 : twice ? 0 : 1; i < 2; i++) {
-        fly_lease(s, from, to, buf_bytes(take));
+        fly_frame(s, FLIGHT_LEASE, from, to, buf_bytes(take));
     }
+}
+
+bool network_tell(void *member, uint64_t to, struct buf *take)
+{
+    struct member *m = member;
+    const bool lost = !m->sim->healed && prng_chance(&m->sim->prng, 1, 40);
+    if (lost) {
+        sim_count(m->sim, SIM_FAULT_DROP);
+    } else {
+        fly_frame(m->sim, FLIGHT_TOLD, m->id, to, buf_bytes(take));
+    }
+    buf_fini(take);
+    return true;
+}
+
+bool network_is_cut(const struct sim *s, const struct member *from,
+                    const struct member *to)
+{
+    return s->cut[from - s->members][to - s->members];
+}
+
+bool network_is_whole(const struct sim *s)
+{
+    for (uint32_t a = 0; a < MEMBERS_MAX; a++) {
+        for (uint32_t b = 0; b < MEMBERS_MAX; b++) {
+            if (s->cut[a][b]) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+int64_t network_connected_ms(void *member, uint64_t to)
+{
+    const struct member *m = member;
+    const struct sim *s = m->sim;
+    const struct member *other = network_member(m->sim, to);
+    if (other == NULL || !other->up || network_is_cut(s, m, other) ||
+        network_is_cut(s, other, m)) {
+        return -1;
+    }
+    int64_t since = s->linked_ns[m - s->members][other - s->members];
+    const int64_t back = s->linked_ns[other - s->members][m - s->members];
+    since = back > since ? back : since;
+    since = m->up_since_ns > since ? m->up_since_ns : since;
+    since = other->up_since_ns > since ? other->up_since_ns : since;
+    return (s->now_ns - since) / MS;
+}
+
+static void set_cut(struct sim *s, uint32_t from, uint32_t to, bool cut)
+{
+    if (s->cut[from][to] && !cut) {
+        s->linked_ns[from][to] = s->now_ns;
+    }
+    s->cut[from][to] = cut;
 }
 
 void network_heal(struct sim *s)
 {
-    memset(s->cut, 0, sizeof s->cut);
-}
-
-/* Splits in two, isolates one, or cuts one direction only. */
-void network_partition(struct sim *s)
-{
-    network_heal(s);
-    const uint32_t n = s->options.members;
-    const uint64_t kind = prng_below(&s->prng, 3);
-    const uint32_t side = (uint32_t)prng_below(&s->prng, 1u << n);
-    const uint32_t one = (uint32_t)prng_below(&s->prng, n);
-    for (uint32_t a = 0; a < n; a++) {
-        for (uint32_t b = 0; b < n; b++) {
-            s->cut[a][b] = kind == 0   ? ((side >> a) & 1) != ((side >> b) & 1)
-                           : kind == 1 ? (a == one) != (b == one)
-                                       : a == one && b != one;
+    for (uint32_t a = 0; a < MEMBERS_MAX; a++) {
+        for (uint32_t b = 0; b < MEMBERS_MAX; b++) {
+            set_cut(s, a, b, false);
         }
     }
-    sim_count(s, kind == 0   ? SIM_FAULT_PARTITION_SIDES
-                 : kind == 1 ? SIM_FAULT_PARTITION_ALONE
-                             : SIM_FAULT_PARTITION_ONE_WAY);
+}
+
+/* Splits in two, isolates one, cuts one direction only, or leaves one between
+ * two sides that hear of each other through it alone. */
+void network_partition(struct sim *s)
+{
+    static const enum sim_fault names[] = {
+        SIM_FAULT_PARTITION_SIDES, SIM_FAULT_PARTITION_ALONE,
+        SIM_FAULT_PARTITION_ONE_WAY, SIM_FAULT_PARTITION_BRIDGE};
+    const uint32_t n = s->members_count;
+    const uint64_t kind = prng_below(&s->prng, n < 3 ? 3 : 4);
+    const uint32_t side = (uint32_t)prng_below(&s->prng, 1u << n);
+    const uint32_t one = member_number(sim_pick(s, &s->prng)) - 1;
+    for (uint32_t a = 0; a < MEMBERS_MAX; a++) {
+        for (uint32_t b = 0; b < MEMBERS_MAX; b++) {
+            const bool apart = ((side >> a) & 1) != ((side >> b) & 1);
+            set_cut(s, a, b,
+                    kind == 0   ? apart
+                    : kind == 1 ? (a == one) != (b == one)
+                    : kind == 2 ? a == one && b != one
+                                : apart && a != one && b != one);
+        }
+    }
+    sim_count(s, names[kind]);
     sim_note(s, "partition kind %u side %x one %u", (unsigned)kind, side, one);
 }

@@ -429,7 +429,7 @@ static void act(struct sim *s, struct event *e)
 {
     struct process *p = container_of(e, struct process, next);
     must(p->member == NULL);
-    struct member *m = &s->members[prng_below(&s->prng, s->options.members)];
+    struct member *m = sim_pick(s, &s->prng);
     if (!m->up || m->mount == NULL || s->healed_for_good) {
         sim_at(s, &p->next, s->now_ns + 10 * MS, act);
         return;
@@ -440,7 +440,7 @@ static void act(struct sim *s, struct event *e)
     struct record *r = history_add(&s->history);
     r->begin_ns = s->now_ns;
     r->by_file = true;
-    r->at_member = (uint32_t)m->id;
+    r->at_member = member_number(m);
     p->record = s->history.count - 1;
     choose(p, r);
     ask(p, FUSE_LOOKUP, ROOT, BYTES_NONE, text_of(DIRECTORY), directory_found);

@@ -1,6 +1,11 @@
 /* What must hold of leaders and logs at every moment, whatever happens:
  *
- *   election safety        at most one leader in a term
+ *   election safety        at most one leader in a term, who votes in its own
+ *                          configuration and has the durable votes of a quorum
+ *                          of it; no member votes twice in a term, nor leads
+ *                          when it knows that it was removed
+ *   commitment             what a leader commits is durable at a quorum of its
+ *                          configuration; of both halves of a joint one
  *   leader completeness    a new leader has every entry that was committed
  *   state machine safety   what members apply at an index is one entry: of one
  *                          term, with one effect
@@ -21,6 +26,16 @@ struct safety {
     size_t capacity;
     uint64_t applied; /* highest by anybody */
     uint64_t checked[MEMBERS_MAX];
+    struct promises {
+        uint64_t vote_in[TERMS_MAX]; /* ever durable; 0: none */
+        uint64_t *term_at;           /* likewise, of the entry at an index */
+        size_t capacity;
+        uint64_t has_until; /* came with a state */
+        uint64_t last;      /* the highest index */
+        uint64_t committed; /* as a leader, of which term */
+        uint64_t leads_term;
+        struct membership_conf conf; /* at the last look */
+    } of[MEMBERS_MAX];
 };
 
 struct safety *safety_new(void)
@@ -30,17 +45,20 @@ struct safety *safety_new(void)
 
 void safety_free(struct safety *x)
 {
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        free(x->of[i].term_at);
+    }
     free(x->term_at);
     free(x);
 }
 
-static void make_room(struct safety *x, uint64_t index)
+static void make_room(uint64_t **list, size_t *capacity, uint64_t index)
 {
-    while (index >= x->capacity) {
-        const size_t old = x->capacity;
-        x->capacity = old > 0 ? 2 * old : 1024;
-        x->term_at = xrealloc(x->term_at, x->capacity * sizeof *x->term_at);
-        memset(x->term_at + old, 0, (x->capacity - old) * sizeof *x->term_at);
+    while (index >= *capacity) {
+        const size_t old = *capacity;
+        *capacity = old > 0 ? 2 * old : 1024;
+        *list = xrealloc(*list, *capacity * sizeof **list);
+        memset(*list + old, 0, (*capacity - old) * sizeof **list);
     }
 }
 
@@ -48,11 +66,11 @@ static void make_room(struct safety *x, uint64_t index)
 static void check_applied(struct safety *x, struct member *m)
 {
     const uint64_t applied = store_applied_index(m->store);
-    uint64_t *checked = &x->checked[m->id - 1];
+    uint64_t *checked = &x->checked[member_number(m) - 1];
     if (applied < *checked) {
         *checked = applied; /* it restarted and replays */
     }
-    make_room(x, applied);
+    make_room(&x->term_at, &x->capacity, applied);
     for (uint64_t i = *checked + 1; i <= applied; i++) {
         uint64_t term;
         if (raft_term_at(replica_raft(m->replica), i, &term) != ST_OK) {
@@ -64,7 +82,7 @@ static void check_applied(struct safety *x, struct member *m)
             sim_fail(m->sim,
                      "member %u applied an entry of term %llu at index %llu, "
                      "where another applied one of term %llu",
-                     (unsigned)m->id, (unsigned long long)term,
+                     member_number(m), (unsigned long long)term,
                      (unsigned long long)i, (unsigned long long)x->term_at[i]);
         }
     }
@@ -86,31 +104,178 @@ static void check_complete(struct safety *x, struct member *m)
             sim_fail(m->sim,
                      "member %u became leader without the entry of term %llu "
                      "that is committed at index %llu",
-                     (unsigned)m->id, (unsigned long long)x->term_at[i],
+                     member_number(m), (unsigned long long)x->term_at[i],
                      (unsigned long long)i);
             return;
         }
     }
 }
 
-void safety_check(struct member *m)
+/* --- what members promised --- */
+
+static struct promises *promises_of(const struct member *m)
+{
+    return &m->sim->safety->of[member_number(m) - 1];
+}
+
+static void note_vote(struct member *m, uint64_t term, uint64_t vote)
+{
+    if (term >= TERMS_MAX || vote == 0) {
+        return;
+    }
+    uint64_t *had = &promises_of(m)->vote_in[term];
+    if (*had != 0 && *had != vote) {
+        sim_fail(m->sim, "member %u voted for %llx and for %llx in term %llu",
+                 member_number(m), (unsigned long long)*had,
+                 (unsigned long long)vote, (unsigned long long)term);
+    }
+    *had = vote;
+}
+
+void safety_saved(struct member *m, const struct raft_message *saved)
+{
+    struct promises *p = promises_of(m);
+    note_vote(m, saved->term, saved->vote);
+    if (saved->snapshot != NULL && saved->snapshot->index > p->has_until) {
+        p->has_until = saved->snapshot->index;
+        p->last = p->has_until > p->last ? p->has_until : p->last;
+    }
+    for (size_t i = 0; i < saved->entries.count; i++) {
+        const struct raft_entry *e = &saved->entries.list[i];
+        make_room(&p->term_at, &p->capacity, e->index);
+        p->term_at[e->index] = e->term;
+        p->last = e->index > p->last ? e->index : p->last;
+    }
+}
+
+uint64_t safety_applied(const struct sim *s)
+{
+    return s->safety->applied;
+}
+
+uint64_t safety_durable(const struct member *m)
+{
+    return promises_of(m)->last;
+}
+
+static bool voted(const struct promises *p, uint64_t term, uint64_t vote)
+{
+    return term >= TERMS_MAX || p->vote_in[term] == vote;
+}
+
+static bool has(const struct promises *p, uint64_t index, uint64_t term)
+{
+    return index <= p->has_until ||
+           (index < p->capacity && p->term_at[index] == term);
+}
+
+/* More than half of them have this entry; or gave this vote. */
+static bool most(struct sim *s, const uint64_t *ids, size_t count,
+                 uint64_t index, uint64_t term, uint64_t vote)
+{
+    size_t yes = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct member *m = network_member(s, ids[i]);
+        if (m != NULL && (vote != 0 ? voted(promises_of(m), term, vote)
+                                    : has(promises_of(m), index, term))) {
+            yes++;
+        }
+    }
+    return yes > count / 2;
+}
+
+static bool is_quorum(struct sim *s, const struct membership_conf *c,
+                      uint64_t index, uint64_t term, uint64_t vote)
+{
+    return most(s, c->voters, c->voters_count, index, term, vote) &&
+           (c->outgoing_count == 0 ||
+            most(s, c->outgoing, c->outgoing_count, index, term, vote));
+}
+
+static bool votes_in(const struct membership_conf *c, uint64_t id)
+{
+    bool found = false;
+    for (size_t i = 0; i < c->voters_count; i++) {
+        found |= c->voters[i] == id;
+    }
+    for (size_t i = 0; i < c->outgoing_count; i++) {
+        found |= c->outgoing[i] == id;
+    }
+    return found;
+}
+
+static void check_elected(struct member *m, const struct membership_conf *conf,
+                          uint64_t term)
+{
+    if (!votes_in(conf, m->id)) {
+        sim_fail(m->sim, "member %u leads term %llu and has no vote itself",
+                 member_number(m), (unsigned long long)term);
+    } else if (!is_quorum(m->sim, conf, 0, term, m->id)) {
+        sim_fail(m->sim,
+                 "member %u leads term %llu without the votes of a quorum",
+                 member_number(m), (unsigned long long)term);
+    }
+}
+
+/* Its own term's entries are committed by counting; the configuration may have
+ * changed by what was applied in this turn. */
+static void check_committed(struct member *m,
+                            const struct membership_conf *before,
+                            const struct membership_conf *now, uint64_t index,
+                            uint64_t term)
+{
+    uint64_t of;
+    if (raft_term_at(replica_raft(m->replica), index, &of) == ST_OK &&
+        of == term && !is_quorum(m->sim, now, index, term, 0) &&
+        !is_quorum(m->sim, before, index, term, 0)) {
+        sim_fail(m->sim,
+                 "member %u committed entry %llu of term %llu, which no quorum "
+                 "has",
+                 member_number(m), (unsigned long long)index,
+                 (unsigned long long)term);
+    }
+}
+
+/* --- leaders --- */
+
+static void check_leader(struct member *m, const struct raft_status *s)
 {
     struct safety *x = m->sim->safety;
-    check_applied(x, m);
-    struct raft_status s;
-    raft_status(replica_raft(m->replica), &s);
-    const uint64_t term = s.hard.term;
-    if (s.soft.role != RAFT_LEADER || term >= TERMS_MAX) {
+    struct promises *p = promises_of(m);
+    const struct membership_conf before = p->conf;
+    const uint64_t term = s->hard.term;
+    struct raft_conf_state conf;
+    raft_conf(replica_raft(m->replica), &conf);
+    membership_conf_set(&p->conf, &conf);
+    if (s->soft.role != RAFT_LEADER || term >= TERMS_MAX) {
+        p->leads_term = 0;
         return;
     }
     uint64_t *leader = &x->leader_of_term[term];
     if (*leader == 0) {
         m->sim->report->leaders++;
-        sim_note(m->sim, "%u leads term %u", (unsigned)m->id, (unsigned)term);
+        sim_note(m->sim, "%u leads term %u", member_number(m), (unsigned)term);
         check_complete(x, m);
+        check_elected(m, &p->conf, term);
         sim_new_leader(m);
     } else if (*leader != m->id) {
         sim_fail(m->sim, "two leaders in term %u", (unsigned)term);
     }
     *leader = m->id;
+    if (s->hard.commit > p->committed || p->leads_term != term) {
+        check_committed(m, &before, &p->conf, s->hard.commit, term);
+    }
+    p->committed = s->hard.commit;
+    p->leads_term = term;
+    if (replica_was_removed(m->replica)) {
+        sim_fail(m->sim, "member %u was removed and leads", member_number(m));
+    }
+}
+
+void safety_check(struct member *m)
+{
+    check_applied(m->sim->safety, m);
+    struct raft_status s;
+    raft_status(replica_raft(m->replica), &s);
+    check_leader(m, &s);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/hmap.h"
+#include "base/log.h"
 #include "base/must.h"
 #include "tests/sim/internal.h"
 
@@ -50,7 +51,7 @@ void sim_fail(struct sim *s, const char *format, ...)
 static void restart(struct sim *s, struct event *e)
 {
     struct member *m = container_of(e, struct member, restart);
-    if (!m->up) {
+    if (!m->up && !m->gone) {
         if (prng_chance(&s->prng, 1, 4)) {
             member_damage(m);
         }
@@ -64,9 +65,9 @@ static void unpause(struct sim *s, struct event *e)
     (void)s;
     if (m->up && m->paused) {
         m->paused = false;
-        sim_note(s, "%u goes on", (unsigned)m->id);
+        sim_note(s, "%u goes on", member_number(m));
         member_turn(m);
-    } else if (!m->up) {
+    } else if (!m->up && !m->gone) {
         member_start(m);
     }
 }
@@ -93,11 +94,36 @@ void sim_new_leader(struct member *m)
     }
 }
 
+struct member *sim_pick(struct sim *s, struct prng *prng)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->members_count; i++) {
+        count += !s->members[i].gone;
+    }
+    must(count > 0);
+    uint64_t left = prng_below(prng, count);
+    struct member *m = s->members;
+    while (m->gone || left-- > 0) {
+        m++;
+    }
+    return m;
+}
+
+struct member *sim_any_up(struct sim *s)
+{
+    struct member *m = s->members;
+    while (!m->up) {
+        m++;
+        must(m < s->members + s->members_count);
+    }
+    return m;
+}
+
 /* Leaders are where it hurts. */
 static struct member *victim(struct sim *s)
 {
-    struct member *m = &s->members[prng_below(&s->prng, s->options.members)];
-    for (uint32_t i = 0; i < s->options.members; i++) {
+    struct member *m = sim_pick(s, &s->prng);
+    for (uint32_t i = 0; i < s->members_count; i++) {
         if (s->members[i].up && prng_chance(&s->prng, 1, 3) &&
             replica_leads(s->members[i].replica)) {
             m = &s->members[i];
@@ -114,23 +140,31 @@ static void cause_trouble(struct sim *s, struct event *e)
     struct member *m = victim(s);
     const int64_t lasts =
         50 * MS + (int64_t)prng_below(&s->prng, s->profile.lasts_ns);
-    switch (prng_below(&s->prng, 4)) {
+    switch (prng_below(&s->prng, 9)) {
     case 0:
+    case 1:
         if (m->up) {
             member_crash(m);
             sim_at(s, &m->restart, s->now_ns + lasts, restart);
         }
         break;
-    case 1:
+    case 2:
+    case 3:
         if (m->up && !m->paused) {
             m->paused = true;
             sim_count(s, SIM_FAULT_PAUSE);
-            sim_note(s, "%u pauses", (unsigned)m->id);
+            sim_note(s, "%u pauses", member_number(m));
             sim_at(s, &m->restart, s->now_ns + lasts, unpause);
         }
         break;
-    case 2:
+    case 4:
+    case 5:
         network_partition(s);
+        break;
+    case 6:
+        m->clock_offset_ns =
+            (int64_t)prng_below(&s->prng, 20000 * MS) - 10000 * MS;
+        sim_count(s, SIM_FAULT_CLOCK_JUMP);
         break;
     default:
         network_heal(s);
@@ -145,12 +179,12 @@ static void heal(struct sim *s)
     s->healed = true;
     sim_note(s, "healed");
     network_heal(s);
-    for (uint32_t i = 0; i < s->options.members; i++) {
+    for (uint32_t i = 0; i < s->members_count; i++) {
         struct member *m = &s->members[i];
         heap_remove(&s->events, &m->restart.at);
         heap_remove(&s->events, &m->doom.at);
         m->paused = false;
-        if (!m->up) {
+        if (!m->up && !m->gone) {
             member_start(m);
         }
     }
@@ -192,7 +226,7 @@ static void settle(struct sim *s)
 
 static void tear_down(struct sim *s)
 {
-    for (uint32_t i = 0; i < s->options.members; i++) {
+    for (uint32_t i = 0; i < s->members_count; i++) {
         member_fini(&s->members[i]);
     }
     for (uint32_t i = 0; i < s->options.clients; i++) {
@@ -208,7 +242,8 @@ static void tear_down(struct sim *s)
         heap_remove(&s->events, &s->lessees[i].next.at);
     }
     heap_remove(&s->events, &s->fault.at);
-    for (uint32_t i = 0; i < s->options.members; i++) {
+    membership_fini(s);
+    for (uint32_t i = 0; i < s->members_count; i++) {
         heap_remove(&s->events, &s->members[i].restart.at);
         heap_remove(&s->events, &s->members[i].doom.at);
     }
@@ -219,6 +254,7 @@ static void tear_down(struct sim *s)
     }
     heap_fini(&s->events);
     safety_free(s->safety);
+    changes_fini(&s->all);
     free(s->history.records);
     char command[300];
     (void)snprintf(command, sizeof command, "rm -rf '%s'", s->directory);
@@ -239,6 +275,7 @@ static void draw_profile(struct sim *s)
     p->slow_disk = prng_chance(&s->prng, 1, 3);
     p->slow_network = prng_chance(&s->prng, 1, 3);
     p->lossy_network = prng_chance(&s->prng, 1, 3);
+    p->strict = prng_chance(&s->prng, 1, 2);
 }
 
 void sim_run(const struct sim_options *options, struct sim_report *ret)
@@ -248,6 +285,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     struct sim *s = xcalloc(1, sizeof *s);
     *ret = (struct sim_report){0};
     s->options = *options;
+    log_set_level(LOG_ERROR); /* what members say is what they are put to */
     s->report = ret;
     prng_init(&s->prng, options->seed);
     /* In memory where that can be: syncs are the simulated disk's affair, and
@@ -259,9 +297,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     must(mkdtemp(s->directory) != NULL);
     s->safety = safety_new();
     draw_profile(s);
-    for (uint32_t i = 0; i < options->members; i++) {
-        member_init(s, i);
-    }
+    membership_init(s);
     for (uint32_t i = 0; i < options->members && !sim_failed(s); i++) {
         member_start(&s->members[i]);
     }
@@ -278,6 +314,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     for (uint32_t i = 0; i < options->lessees; i++) {
         lessee_init(s, i);
     }
+    membership_begin(s);
     sim_at(s, &s->fault, 3000 * MS, cause_trouble);
     run_until(s, options->faults_ms * MS);
     if (!sim_failed(s)) {
@@ -290,6 +327,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
         }
     }
     if (!sim_failed(s)) {
+        membership_check_end(s);
         sim_check(s);
         lessees_check_end(s);
     }

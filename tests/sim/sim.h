@@ -19,6 +19,7 @@ struct sim_options {
     uint32_t members;  /* 1 to 5 */
     uint32_t clients;  /* each has one call under way at a time */
     uint32_t lessees;  /* who hold leases */
+    bool changes;      /* members come and go */
     int64_t faults_ms; /* length of the safety phase, virtual */
     int64_t healed_ms; /* and of the phase that must make progress */
     FILE *trace;       /* NULL: none; else one line an event */

@@ -1,5 +1,5 @@
 /* keelfs-sim [--seed N] [--seeds COUNT] [--minutes M] [--members N]
- *            [--lessees N] [--trace] [--keep FILE]
+ *            [--lessees N] [--changes 0|1] [--trace] [--keep FILE]
  *
  * Runs one seed after another until the count or the time is used up; stops at
  * the first failure, prints the command that replays it, and adds the seed to
@@ -7,6 +7,7 @@
 
 #include <getopt.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "tests/sim/sim.h"
@@ -24,8 +25,8 @@ static void keep(const char *path, const struct sim_options *o,
 {
     FILE *f = path != NULL ? fopen(path, "a") : NULL;
     if (f != NULL) {
-        (void)fprintf(f, "%llu %u %u %s\n", (unsigned long long)o->seed,
-                      o->members, o->lessees, r->failure);
+        (void)fprintf(f, "%llu %u %u %d %s\n", (unsigned long long)o->seed,
+                      o->members, o->lessees, o->changes, r->failure);
         (void)fclose(f);
         (void)printf("it is kept in %s\n", path);
     }
@@ -36,9 +37,10 @@ static void report_failure(const struct sim_options *o,
 {
     (void)printf("seed %llu with %u members FAILED: %s\n"
                  "replay: ./dev sim --seed %llu --members %u --lessees %u "
-                 "--trace\n",
+                 "--changes %d --trace\n",
                  (unsigned long long)o->seed, o->members, r->failure,
-                 (unsigned long long)o->seed, o->members, o->lessees);
+                 (unsigned long long)o->seed, o->members, o->lessees,
+                 o->changes);
 }
 
 int main(int argc, char **argv)
@@ -49,12 +51,14 @@ int main(int argc, char **argv)
         {"minutes", required_argument, NULL, 'm'},
         {"members", required_argument, NULL, 'k'},
         {"lessees", required_argument, NULL, 'l'},
+        {"changes", required_argument, NULL, 'c'},
         {"trace", no_argument, NULL, 't'},
         {"keep", required_argument, NULL, 'f'},
         {0}};
     uint64_t seed = (uint64_t)time(NULL) * 1000, seeds = 0;
     double minutes = 1;
     uint32_t members = 0, lessees = 3;
+    int changes = -1; /* of the members: every third seed has them */
     bool trace = false;
     const char *kept = NULL;
     int flag;
@@ -75,6 +79,9 @@ int main(int argc, char **argv)
             break;
         case 'l':
             lessees = (uint32_t)strtoul(optarg, NULL, 0);
+            break;
+        case 'c':
+            changes = strcmp(optarg, "0") != 0;
             break;
         case 't':
             trace = true;
@@ -99,6 +106,9 @@ int main(int argc, char **argv)
             .members = members > 0 ? members : 1 + 2 * ((seed + runs) % 3),
             .clients = 6,
             .lessees = lessees,
+            .changes = changes < 0
+                           ? (seed + runs) / 3 % 3 == 0 && (seed + runs) % 3 > 0
+                           : changes != 0,
             .faults_ms = 30000,
             .healed_ms = 10000,
             .trace = trace ? stdout : NULL};

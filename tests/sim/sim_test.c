@@ -14,35 +14,37 @@ static struct sim_options options_of(uint64_t seed, uint32_t members)
 }
 
 static void run_with(uint64_t seed, uint32_t members, uint32_t lessees,
-                     struct sim_report *ret)
+                     bool changes, struct sim_report *ret)
 {
     struct sim_options o = options_of(seed, members);
     o.lessees = lessees;
+    o.changes = changes;
     sim_run(&o, ret);
     if (ret->failure[0] != '\0') {
         fail_msg("%s; replay: ./dev sim --seed %llu --members %u --lessees %u "
-                 "--trace",
-                 ret->failure, (unsigned long long)seed, members, lessees);
+                 "--changes %d --trace",
+                 ret->failure, (unsigned long long)seed, members, lessees,
+                 changes);
     }
 }
 
 static void run(uint64_t seed, uint32_t members, struct sim_report *ret)
 {
-    run_with(seed, members, 0, ret);
+    run_with(seed, members, 0, false, ret);
 }
 
 static void run_leases(uint64_t seed, uint32_t members, struct sim_report *ret)
 {
-    run_with(seed, members, 6, ret);
+    run_with(seed, members, 6, false, ret);
 }
 
 /* A seed that does not repeat is a failure nobody can look at. */
 TEST(sim, the_same_seed_gives_the_same_trace)
 {
     struct sim_report a, b, c;
-    run(11, 3, &a);
-    run(11, 3, &b);
-    run(12, 3, &c);
+    run_with(11, 3, 2, true, &a);
+    run_with(11, 3, 2, true, &b);
+    run_with(12, 3, 2, true, &c);
     EXPECT(a.trace_hash == b.trace_hash);
     EXPECT(a.trace_hash != c.trace_hash);
     EXPECT(a.faults[SIM_FAULT_CRASH] > 0 && a.faults[SIM_FAULT_DROP] > 0);
@@ -58,12 +60,13 @@ TEST(sim, seeds_that_failed_once_stay_mended)
     EXPECT(f != NULL);
     while (fgets(line, sizeof line, f) != NULL) {
         unsigned long long seed;
-        unsigned members, lessees;
+        unsigned members, lessees, changes;
         if (line[0] != '#') {
-            EXPECT_INT(sscanf(line, "%llu %u %u", &seed, &members, &lessees),
-                       3);
+            EXPECT_INT(sscanf(line, "%llu %u %u %u", &seed, &members, &lessees,
+                              &changes),
+                       4);
             struct sim_report r;
-            run_with(seed, members, lessees, &r);
+            run_with(seed, members, lessees, changes != 0, &r);
             runs++;
         }
     }

@@ -111,24 +111,13 @@ static void check_seen(struct watcher *w, const struct changes *all,
     }
 }
 
-/* A history of everything that has all of what this watch has seen. */
-static const struct changes *history_behind(const struct watcher *w)
-{
-    const struct changes *most = &w->sim->members[0].seen;
-    for (uint32_t i = 1; i < w->sim->options.members; i++) {
-        const struct changes *other = &w->sim->members[i].seen;
-        most = other->count > most->count ? other : most;
-    }
-    return most;
-}
-
 static void end(struct watcher *w)
 {
     if (w->member != NULL) {
         kv_unwatch(replica_kv(w->member->replica), &w->watch);
         w->member = NULL;
     }
-    const struct changes *all = history_behind(w);
+    const struct changes *all = &w->sim->all;
     const int64_t known =
         all->count > 0 ? all->list[all->count - 1].revision : 0;
     if (w->seen.count == 0 ||
@@ -171,7 +160,7 @@ static void begin(struct watcher *w, struct member *m)
 static void act(struct sim *s, struct event *e)
 {
     struct watcher *w = container_of(e, struct watcher, next);
-    struct member *m = &s->members[prng_below(&s->prng, s->options.members)];
+    struct member *m = sim_pick(s, &s->prng);
     const bool lives = w->member != NULL;
     end(w);
     if (!lives && m->up && !sim_failed(s)) {
@@ -189,12 +178,12 @@ void watchers_forget(struct sim *s, const struct member *m)
     }
 }
 
-void watchers_check(struct sim *s, const struct changes *all)
+void watchers_check(struct sim *s)
 {
     for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
         struct watcher *w = &s->watchers[i];
         if (w->member != NULL) {
-            check_seen(w, all, true);
+            check_seen(w, &s->all, true);
         }
     }
 }
