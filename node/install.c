@@ -35,12 +35,7 @@ static enum status exchange(struct node *n, struct store_import *import,
                             const struct raft_snapshot *at,
                             struct fault *reterr)
 {
-    enum status st = data_dir_mark(&n->dir, at->index, at->term, reterr);
-    if (st != ST_OK) {
-        return st;
-    }
-    replica_release_store(n->replica);
-    st = compare(n, import, reterr);
+    enum status st = compare(n, import, reterr);
     if (st != ST_OK) {
         return st;
     }
@@ -81,7 +76,14 @@ static enum status install(struct node *n, struct raft_message *m,
     struct store_import *import =
         receiver_take(n->receiver, m->snapshot->index);
     must(import != NULL); /* raft heard of it after it was complete */
-    enum status st = exchange(n, import, m->snapshot, reterr);
+    enum status st =
+        data_dir_mark(&n->dir, m->snapshot->index, m->snapshot->term, reterr);
+    if (st != ST_OK) {
+        store_import_free(import);
+        return st;
+    }
+    replica_release_store(n->replica);
+    st = exchange(n, import, m->snapshot, reterr);
     store_import_free(import);
     if (n->store == NULL) {
         reopen(n, reterr);

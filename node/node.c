@@ -45,10 +45,12 @@ void node_fail(struct node *n, enum status why, const struct fault *fault)
         return;
     }
     n->broken = true;
-    loop_timer_clear(n->tick);
-    loop_timer_clear(n->wake);
-    replica_stop(n->replica);
-    upkeep_stop(n->upkeep);
+    if (!n->stopping) { /* else all that has been done */
+        loop_timer_clear(n->tick);
+        loop_timer_clear(n->wake);
+        replica_stop(n->replica);
+        upkeep_stop(n->upkeep);
+    }
     n->failed(n->arg, why, fault);
 }
 
@@ -237,6 +239,7 @@ void node_stop(struct node *n)
     if (n == NULL) {
         return;
     }
+    n->stopping = true;
     loop_hook_remove(&n->hook);
     loop_timer_free(n->tick);
     loop_timer_free(n->wake);

@@ -70,6 +70,7 @@ struct node {
     bool was_ready;
     bool mending; /* the data directory says that the log lost entries */
     bool broken;
+    bool stopping; /* in node_stop(), where the last flush may fail */
 };
 
 /* open.c */

@@ -109,14 +109,17 @@ def read(log, home):
 
 
 def points(calls):
-    """The write-class calls, without the middle of long rows of zeros; (name,
-    number) once, though several threads have it."""
-    chosen, seen, zeros = [], set(), 0
-    for i, call in enumerate(calls):
-        if not call.changes():
-            continue
-        zeros = zeros + 1 if call.is_zeros() else 0
-        if zeros > 3 and i + 1 < len(calls) and calls[i + 1].is_zeros() and zeros % 64:
+    """The write-class calls, without the middle of long rows of zeros, which
+    are written and synced again and again; (name, number) once, though several
+    threads have it."""
+    chosen, seen, row = [], set(), 0
+    changes = [call for call in calls if call.changes()]
+    for i, call in enumerate(changes):
+        if call.is_zeros():
+            row += 1
+        elif not (row and call.name == "fdatasync" and i + 1 < len(changes) and changes[i + 1].is_zeros()):
+            row = 0
+        if row > 2 and row % 61 and any(c.is_zeros() for c in changes[i + 1:i + 3]):
             continue
         if (call.name, call.number) not in seen:
             seen.add((call.name, call.number))

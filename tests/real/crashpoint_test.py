@@ -43,6 +43,11 @@ from tap import expect, expect_equal, test
 
 MODES = ("kill", "EIO", "ENOSPC", "unsynced", "torn", "reordered")
 LOADS = crash_loads.LOADS + crash_group.GROUPS
+# Points that found something, visited every time: (call, file), the last of them.
+KEPT = {
+    ("transaction", "EIO"): ("writev", "store/data.mdb"),      # the last flush fails while the node stops
+    ("state transfer", "ENOSPC"): ("openat", "installing"),    # no room for the mark of a state to be installed
+}
 CLONE_NEWNET = 0x40000000
 VISIT_LIMIT = 90
 # What a process says that stops because of an error.
@@ -219,7 +224,7 @@ class Points:
         return took
 
 
-def chosen(points, mode, chance):
+def chosen(load, points, mode, chance):
     if mode == "ENOSPC":
         points = [p for p in points if p.name in crash_trace.NEED_ROOM]
     if OPTIONS.at:
@@ -231,7 +236,8 @@ def chosen(points, mode, chance):
     kinds = {}
     for p in points:
         kinds.setdefault((p.name, os.path.basename(p.paths[0])), []).append(p)
-    picked = []
+    call, path = KEPT.get((load, mode), (None, None))
+    picked = [p for p in points if p.name == call and path in p.paths][-1:]
     while len(picked) < min(OPTIONS.points, len(points)):
         p = chance.choice(kinds[chance.choice(sorted(kinds))])
         if p not in picked:
@@ -271,7 +277,7 @@ def explore_mode(points, mode, chance):
     except tap.Skip as reason:
         r.skipped = str(reason)
         return r
-    for point in chosen(points.points, mode, chance):
+    for point in chosen(points.load.name, points.points, mode, chance):
         r.points += 1
         try:
             struck, took = points.visit(mode, point)
