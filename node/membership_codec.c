@@ -119,7 +119,8 @@ static void read_text(struct reader *r, char *to, size_t size)
 {
     const struct bytes text = read_sized(r);
     memset(to, 0, size);
-    if (text.size >= size) {
+    if (text.size >= size ||
+        (text.size > 0 && memchr(text.data, 0, text.size) != NULL)) {
         r->failed = true;
     } else if (text.size > 0) {
         memcpy(to, text.data, text.size);
@@ -155,11 +156,17 @@ enum status membership_read(struct bytes from, struct membership *ret)
     for (size_t i = 0; i < count && reader_ok(&r); i++) {
         struct membership_member *of = &ret->members[i];
         read_member(&r, of);
-        if (i > 0 && of->id <= of[-1].id) {
+        if (of->id == RAFT_NONE || of->id >= RAFT_APPLY_THREAD ||
+            (i > 0 && of->id <= of[-1].id)) {
             return ST_INVALID; /* M1 */
         }
         ret->count++;
     }
     ret->removed_count = read_ids(&r, ret->removed, MEMBERSHIP_REMOVED_MAX);
+    for (size_t i = 0; i < ret->removed_count; i++) {
+        if (membership_find(ret, ret->removed[i]) != NULL) {
+            return ST_INVALID; /* M1 */
+        }
+    }
     return reader_done(&r) ? ST_OK : ST_INVALID;
 }

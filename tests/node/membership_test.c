@@ -158,6 +158,37 @@ TEST(membership, a_record_comes_back_as_it_was)
     free(m);
 }
 
+/* Danger: a record that came with another member's state, or whose checksum
+ * was made for what is wrong, breaks what the rest of the code relies on. */
+TEST(membership, a_record_that_contradicts_itself_is_refused)
+{
+    struct membership *m = three();
+    struct membership *back = xcalloc(1, sizeof *back);
+    const uint64_t wrong[] = {RAFT_NONE, RAFT_APPLY_THREAD, 30};
+    const uint64_t first = m->members[0].id;
+    struct buf bytes = {0};
+    for (size_t i = 0; i < count_of(wrong); i++) {
+        m->members[0].id = wrong[i]; /* 30 is the third's, too */
+        buf_clear(&bytes);
+        membership_write(m, &bytes);
+        EXPECT_INT(membership_read(buf_bytes(&bytes), back), ST_INVALID);
+    }
+    m->members[0].id = first;
+    buf_clear(&bytes);
+    membership_write(m, &bytes);
+    EXPECT_INT(membership_read(buf_bytes(&bytes), back), ST_OK);
+    uint8_t *url = memmem(bytes.data, bytes.size, "http", 4);
+    url[1] = 0; /* a text with an end inside */
+    EXPECT_INT(membership_read(buf_bytes(&bytes), back), ST_INVALID);
+    m->removed[m->removed_count++] = first;
+    buf_clear(&bytes);
+    membership_write(m, &bytes);
+    EXPECT_INT(membership_read(buf_bytes(&bytes), back), ST_INVALID);
+    buf_fini(&bytes);
+    free(back);
+    free(m);
+}
+
 /* Danger: bytes of another kind, or hostile ones, are believed or crash. */
 TEST(membership, commands_come_back_and_anything_else_is_refused)
 {
