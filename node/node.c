@@ -98,6 +98,9 @@ static bool turn(void *arg)
         node_fail(n, st, &fault);
         return false;
     }
+    if (replica_members_changed(n->replica)) {
+        node_link_members(n);
+    }
     node_links_turn(n);
     more |= upkeep_turn(n->upkeep);
     more |= node_save(n);

@@ -202,6 +202,36 @@ def a_wiped_node_cannot_come_back_as_itself_but_as_a_new_member(base):
 
 
 @test(limit=120)
+def a_member_moves_to_another_address(base):
+    """The others must find it where `member update` says, without a restart of
+    theirs."""
+    with Group(base) as g:
+        first = g.first()
+        second = g.grow("n2")
+        time.sleep(HEALTHY * tap.SLOW)
+        third = g.grow("n3")
+        calls.put(first.root + "/before", b"1")
+        g.agree()
+        for mover in (second, first):
+            number = id_of(g.now, mover.name)
+            old, port = mover.peer_url, cluster.free_ports(1)[0]
+            new = "http://127.0.0.1:%d" % port
+            rest = [m for m in g.now if m is not mover]
+            tap.wait_until(lambda: "updated in cluster" in etcdctl(
+                g.now, "member", "update", number, "--peer-urls=" + new, ok=False), 20, "the update")
+            mover.stop()
+            calls.put(rest[0].root + "/meanwhile", b"2")
+            mover.peer, mover.peer_url = port, new
+            mover.arguments = [a.replace(old, new) for a in mover.arguments]
+            mover.start(30)
+            expect_equal(listed(rest)[mover.name]["peerURLs"], [new], "where it is")
+            calls.put(mover.root + "/after", mover.name.encode())
+            expect_equal(calls.read(third.root + "/after"), mover.name.encode(), "a write through the one that moved")
+            g.agree()
+        g.remove(second)
+
+
+@test(limit=120)
 def the_last_one_left_goes_on_alone_when_it_is_forced_to(base):
     with Group(base) as g:
         first = g.first()
