@@ -9,6 +9,10 @@
 #define SIM_FAULT_TABLE(ROW)                                                   \
     ROW(CRASH, "crash that loses or tears unsynced writes")                    \
     ROW(LEADER_DIES, "crash within 6 ms of an election")                       \
+    ROW(LEADER_UNHEARD,                                                        \
+        "crash of a leader whom nobody heard after its election")              \
+    ROW(LEADER_COMMITS, "crash of a leader at its first commitment")           \
+    ROW(LEADER_RENEWS, "crash of a leader at the answer to a renewal")         \
     ROW(PAUSE, "pause")                                                        \
     ROW(PARTITION_SIDES, "partition in two")                                   \
     ROW(PARTITION_ALONE, "one member cut off")                                 \
@@ -35,6 +39,7 @@
     ROW(DATA_LOST, "all data of a member lost")                                \
     ROW(RETURN_REFUSED, "return without data refused")                         \
     ROW(LEADER_MOVED, "leadership handed over")                                \
+    ROW(LEASE_EDGE, "renewal within milliseconds of the end of a lease")       \
     ROW(LESSEE_SILENT, "lease left to end by its holder")
 
 enum sim_fault {

@@ -40,6 +40,7 @@ struct member {
     bool gone;      /* for good: removed and has said so, or its data is lost */
     bool joins;     /* later: no configuration of its own, and its id is told */
     bool was_alone; /* when it last ran */
+    bool muted;     /* nothing that it sent arrives; until it crashes */
     uint64_t life;
     int64_t up_since_ns;
     int64_t leaves_ns; /* knows that it was removed, and ends then; 0: no */
@@ -62,6 +63,8 @@ struct member {
     size_t seen_events; /* and what it has told of sim.all */
 
     struct event tick, saved, flushed, restart, doom, join;
+    int64_t died_ns;
+    uint64_t doom_above; /* it dies when it applies more; 0: it does not */
 };
 
 struct client {
@@ -119,11 +122,14 @@ struct lessee {
     struct event next;
     struct kv_lease call;
     bool busy;
-    bool silent;            /* renews no more */
+    bool silent;            /* renews no more, ... */
+    bool on_edge;           /* ... or at the very end */
     int64_t id;             /* 0: none */
     int64_t asked_id;       /* what the call under way is about */
     int64_t asked_ns;       /* when it began */
     int64_t promised_ns;    /* until then it must be there */
+    int64_t edge_ns;        /* about then it ends */
+    int64_t renewed_ns;     /* the last time that was answered */
     bool seen[MEMBERS_MAX]; /* in that member's state */
 };
 
@@ -135,6 +141,8 @@ struct profile {
     uint64_t think_ns; /* of a client between two calls, at most */
     bool strict;       /* no change of members may cost the quorum */
     bool leaders_die;  /* soon after they were elected */
+    bool old_leaders;  /* ... and come back when the next one dies */
+    bool answers_kill; /* leaders die when a renewal was answered */
     uint64_t message_bytes_max;
     uint64_t lasts_ns; /* at most, a crash or a pause */
 };
@@ -166,6 +174,7 @@ struct sim {
     struct history history;
     int64_t compact_asked; /* the highest revision */
     struct event fault;
+    uint64_t fates; /* aim.c */
     struct safety *safety;
 };
 
@@ -173,8 +182,8 @@ void sim_at(struct sim *s, struct event *e, int64_t at_ns,
             void (*run)(struct sim *s, struct event *e));
 void sim_note(struct sim *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* For faults that aim at the moment: somebody was elected. */
-void sim_new_leader(struct member *m);
+/* An event of its `restart`: back from a crash. */
+void sim_restart(struct sim *s, struct event *e);
 /* The first failure stays. */
 void sim_fail(struct sim *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -217,6 +226,15 @@ bool member_export(struct member *m, struct raft_message *message,
                    struct buf *to);
 
 struct wal_options member_wal_options(const struct member *m);
+
+/* aim.c: faults that aim at a moment. */
+void aim_draw_profile(struct sim *s);
+/* Somebody was elected; */
+void aim_at_leader(struct member *m);
+/* it had a turn; */
+void aim_at_turn(struct member *m);
+/* a renewal was answered, the first for so long. True: the leader dies. */
+bool aim_at_renewal(struct sim *s, int64_t idle_ns);
 
 /* damage.c: a bit of a log flips while its member is down, or not. */
 void member_damage(struct member *m);

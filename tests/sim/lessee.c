@@ -12,8 +12,26 @@
 
 static void act(struct sim *s, struct event *e);
 
+static struct member *leader_of(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->members_count; i++) {
+        if (s->members[i].up && replica_leads(s->members[i].replica)) {
+            return &s->members[i];
+        }
+    }
+    return NULL;
+}
+
 static void think(struct lessee *l)
 {
+    if (l->silent && l->on_edge && l->id != 0) {
+        /* While its end goes through the log, again and again. */
+        const int64_t from =
+            l->edge_ns > l->sim->now_ns ? l->edge_ns : l->sim->now_ns;
+        sim_at(l->sim, &l->next, from + (int64_t)prng_below(&l->prng, 6 * MS),
+               act);
+        return;
+    }
     /* Half of them let their leases age: a renewal is then in the log. */
     const int64_t ms =
         20 + (int64_t)prng_below(&l->prng, l->number % 2 == 0 ? 600 : 7000);
@@ -25,6 +43,10 @@ static void promise(struct lessee *l, int64_t ttl_s)
     /* The fastest clock that counts it: one in a hundred too fast. */
     const int64_t until = l->asked_ns + ttl_s * 990 * MS;
     l->promised_ns = until > l->promised_ns ? until : l->promised_ns;
+    const struct member *m = leader_of(l->sim);
+    const int64_t drift_ppm = m != NULL ? m->clock_drift_ppm : 0;
+    l->edge_ns =
+        l->asked_ns + ttl_s * 1000 * MS / (1000000 + drift_ppm) * 1000000;
 }
 
 /* It is not there any more. */
@@ -48,7 +70,8 @@ static void take_answer(struct lessee *l)
     case KV_LEASE_GRANT:
         l->id = r->id;
         l->promised_ns = 0;
-        l->silent = false;
+        l->renewed_ns = l->sim->now_ns;
+        l->silent = l->on_edge = false;
         memset(l->seen, 0, sizeof l->seen);
         promise(l, r->ttl_s);
         break;
@@ -56,6 +79,9 @@ static void take_answer(struct lessee *l)
         l->sim->report->renewals += r->ttl_s > 0;
         if (r->ttl_s > 0) {
             promise(l, r->ttl_s);
+            /* Nobody else renews it then: what it was promised is kept. */
+            l->silent |= aim_at_renewal(l->sim, l->asked_ns - l->renewed_ns);
+            l->renewed_ns = l->sim->now_ns;
         } else {
             gone(l, "a keepalive");
         }
@@ -93,6 +119,10 @@ static enum kv_lease_op choose(struct lessee *l)
     if (l->id == 0) {
         return KV_LEASE_GRANT;
     }
+    if (l->silent && l->on_edge) {
+        sim_count(l->sim, SIM_FAULT_LEASE_EDGE);
+        return KV_LEASE_KEEPALIVE;
+    }
     if (l->silent || prng_chance(&l->prng, 1, 10)) {
         return KV_LEASE_TTL;
     }
@@ -106,13 +136,17 @@ static void act(struct sim *s, struct event *e)
     if (s->healed || l->busy) {
         return; /* nobody renews any more */
     }
+    if (l->silent && l->on_edge && leader_of(s) != NULL) {
+        m = leader_of(s);
+    }
     if (!m->up) {
         think(l);
         return;
     }
     const enum kv_lease_op op = choose(l);
-    if (!l->silent && l->id != 0 && prng_chance(&l->prng, 1, 25)) {
+    if (!l->silent && l->id != 0 && prng_chance(&l->prng, 1, 15)) {
         l->silent = true;
+        l->on_edge = prng_chance(&l->prng, 1, 2);
         sim_count(l->sim, SIM_FAULT_LESSEE_SILENT);
     }
     l->call = (struct kv_lease){.call = {.done = done, .timeout_ms = 2000},

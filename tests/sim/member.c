@@ -241,6 +241,9 @@ void member_start(struct member *m)
     }
     m->up = true;
     m->up_since_ns = m->sim->now_ns;
+    m->muted = false;
+    m->doom_above = 0;
+    m->died_ns = 0;
     lessees_forget(m);
     begin_watch(m);
     m->mount = mount_new(replica_kv(m->replica), clock_of(m).now_ns);
@@ -281,6 +284,7 @@ void member_crash(struct member *m)
     disk_sim_crash(m->disk_sim);
     close_member(m);
     m->paused = false;
+    m->died_ns = m->sim->now_ns;
 }
 
 void member_end(struct member *m)
@@ -529,6 +533,7 @@ void member_turn(struct member *m)
         begin_watch(m);
     }
     safety_check(m);
+    aim_at_turn(m);
     lessees_check(m);
     member_note_regained(m);
     begin_save(m);

@@ -66,7 +66,7 @@ static void arrive(struct sim *s, struct event *e)
     struct member *to = network_member(s, to_id);
     const bool is_state =
         f->kind == FLIGHT_MESSAGE && f->message.type == RAFT_MSG_SNAPSHOT;
-    bool arrives = to != NULL && !to->gone && !f->is_lost &&
+    bool arrives = to != NULL && !to->gone && !f->is_lost && !from->muted &&
                    !s->cut[from - s->members][to - s->members];
     if (!arrives) {
         sim_count(s, SIM_FAULT_DROP);

@@ -257,7 +257,7 @@ static void check_leader(struct member *m, const struct raft_status *s)
         sim_note(m->sim, "%u leads term %u", member_number(m), (unsigned)term);
         check_complete(x, m);
         check_elected(m, &p->conf, term);
-        sim_new_leader(m);
+        aim_at_leader(m);
     } else if (*leader != m->id) {
         sim_fail(m->sim, "two leaders in term %u", (unsigned)term);
     }

@@ -48,11 +48,11 @@ void sim_fail(struct sim *s, const char *format, ...)
     sim_note(s, "FAILURE %s", s->report->failure);
 }
 
-static void restart(struct sim *s, struct event *e)
+void sim_restart(struct sim *s, struct event *e)
 {
     struct member *m = container_of(e, struct member, restart);
     if (!m->up && !m->gone) {
-        if (prng_chance(&s->prng, 1, 4)) {
+        if (!s->profile.old_leaders && prng_chance(&s->prng, 1, 4)) {
             member_damage(m);
         }
         member_start(m);
@@ -69,28 +69,6 @@ static void unpause(struct sim *s, struct event *e)
         member_turn(m);
     } else if (!m->up && !m->gone) {
         member_start(m);
-    }
-}
-
-static void doom(struct sim *s, struct event *e)
-{
-    struct member *m = container_of(e, struct member, doom);
-    if (m->up && !s->healed) {
-        sim_count(s, SIM_FAULT_LEADER_DIES);
-        member_crash(m);
-        sim_at(s, &m->restart,
-               s->now_ns + (int64_t)prng_below(&s->prng, 3000 * MS), restart);
-    }
-}
-
-/* What a leader of an hour leaves behind, half replicated, is what the rules of
- * commitment are for (dissertation figure 3.7). */
-void sim_new_leader(struct member *m)
-{
-    struct sim *s = m->sim;
-    if (s->profile.leaders_die && prng_chance(&s->prng, 2, 3)) {
-        sim_at(s, &m->doom, s->now_ns + (int64_t)prng_below(&s->prng, 6 * MS),
-               doom);
     }
 }
 
@@ -134,7 +112,7 @@ static struct member *victim(struct sim *s)
 
 static void cause_trouble(struct sim *s, struct event *e)
 {
-    if (s->healed) {
+    if (s->healed || s->profile.old_leaders) {
         return;
     }
     struct member *m = victim(s);
@@ -145,7 +123,7 @@ static void cause_trouble(struct sim *s, struct event *e)
     case 1:
         if (m->up) {
             member_crash(m);
-            sim_at(s, &m->restart, s->now_ns + lasts, restart);
+            sim_at(s, &m->restart, s->now_ns + lasts, sim_restart);
         }
         break;
     case 2:
@@ -183,7 +161,8 @@ static void heal(struct sim *s)
         struct member *m = &s->members[i];
         heap_remove(&s->events, &m->restart.at);
         heap_remove(&s->events, &m->doom.at);
-        m->paused = false;
+        m->paused = m->muted = false;
+        m->doom_above = 0;
         if (!m->up && !m->gone) {
             member_start(m);
         }
@@ -276,6 +255,7 @@ static void draw_profile(struct sim *s)
     p->slow_network = prng_chance(&s->prng, 1, 3);
     p->lossy_network = prng_chance(&s->prng, 1, 3);
     p->strict = prng_chance(&s->prng, 1, 2);
+    aim_draw_profile(s);
 }
 
 void sim_run(const struct sim_options *options, struct sim_report *ret)
