@@ -207,9 +207,8 @@ class Disk:
         names = self.surviving_names(chance, mode)
         os.makedirs(to)
         for path in sorted(names):
-            parent = os.path.dirname(path)
-            if path == "." or (parent and parent not in names):
-                continue
+            if path == "." or not os.path.isdir(os.path.dirname(os.path.join(to, path))):
+                continue  # a folder whose name was lost takes along what is in it
             file, full = names[path], os.path.join(to, path)
             if file.is_directory:
                 os.makedirs(full, 0o700, exist_ok=True)

@@ -151,6 +151,29 @@ def a_cluster_grows_from_one_to_three_to_five_and_loses_its_first_node_under_loa
 
 
 @test(limit=120)
+def a_member_that_is_removed_while_it_sleeps_is_told_when_it_wakes(base):
+    """Its connections have outlived the change, and no leader speaks to it."""
+    with Group(base) as g:
+        first = g.first()
+        g.grow("n2")
+        time.sleep(HEALTHY * tap.SLOW)
+        late = g.grow("n3")
+        time.sleep(HEALTHY * tap.SLOW)
+        number = id_of(g.now, "n3")
+        late.freeze()
+        expect("removed from cluster" in etcdctl(g.now[:2], "member", "remove", number), "the removal")
+        calls.put(first.root + "/k", b"1")
+        late.thaw()
+        woke = time.monotonic()
+        tap.wait_until(lambda: not late.alive(), 20, "the removed member to end")
+        tap.note("it ended %.2f s after it woke" % (time.monotonic() - woke))
+        expect("removed from the cluster" in late.output(), late.output()[-1500:])
+        late.reap()
+        g.now.remove(late)
+        g.agree()
+
+
+@test(limit=120)
 def a_learner_reads_and_is_promoted_when_it_is_in_sync(base):
     with Group(base) as g:
         first = g.first()

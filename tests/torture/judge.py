@@ -32,6 +32,21 @@ class Call:
         self.by_file = self.kind in ("write", "read")
 
 
+@dataclass
+class Hold:
+    """One attempt at the lock.  key, revision: as the lock service said; token: the
+    revision that made the key; writes: (value, state, revision) under its protection,
+    values beginning with the token."""
+    worker: int
+    begin: int
+    end: float = FOREVER
+    state: str = "unknown"
+    key: str = ""
+    revision: int = 0
+    token: int = 0
+    writes: list = field(default_factory=list)
+
+
 class Wrong(Exception):
     pass
 
@@ -144,3 +159,51 @@ def judge(calls, changes):
         elif not c.serializable and (c.revision < since or (
                 c.revision == since and c.kind in ("put", "swap") and c.took_place)):
             raise Wrong("it began after revision %d was acknowledged: %s" % (since, c))
+
+
+def _owners(changes, folder):
+    """(revision, key of the oldest waiter or None): whose lock it is from then on."""
+    alive, owners = {}, [(0, None)]
+    for revision, key, value in changes:
+        if not key.startswith(folder + "/"):
+            continue
+        if value is None:
+            alive.pop(key, None)
+        else:
+            alive.setdefault(key, revision)
+        owner = min(alive, key=alive.get) if alive else None
+        if owner != owners[-1][1]:
+            owners.append((revision, owner))
+    return owners
+
+
+def judge_locks(holds, changes, folder, guarded):
+    """Never held twice: who was told that the lock is his had the oldest key then,
+    and what was written under its protection comes in the order of tokens."""
+    owners = _owners(changes, folder)
+    since = [revision for revision, _ in owners]
+    for h in holds:
+        if h.state != "ok":
+            continue
+        owner = owners[bisect.bisect_right(since, h.revision) - 1][1]
+        if owner is not None and owner != h.key and not _owned(owners, h):
+            raise Wrong("the lock was given to %s while %s had it: %s" % (h.key, owner, h))
+    written, last = {}, 0
+    for revision, key, value in changes:
+        if key != guarded or value is None:
+            continue
+        token = int(value.split("/")[0])
+        if token < last:
+            raise Wrong("the lock was held twice: token %d wrote at revision %d, after token %d" % (token, revision, last))
+        last, written[value] = token, revision
+    for h in holds:
+        for value, state, revision in h.writes:
+            if state == "ok" and written.get(value) != revision:
+                raise Wrong("acknowledged under the lock and lost: %s at revision %d" % (value, revision))
+            if state == "never" and value in written:
+                raise Wrong("refused under the lock, and happened: %s" % value)
+
+
+def _owned(owners, hold):
+    """Whether the key was the oldest at some revision up to the one said."""
+    return any(key == hold.key and revision <= hold.revision for revision, key in owners)

@@ -2,12 +2,14 @@
 proves nothing."""
 
 import os
+import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "real"))
 
 import tap  # noqa: E402
-from judge import Call, Wrong, judge  # noqa: E402
+import workers  # noqa: E402
+from judge import Call, Hold, Wrong, judge, judge_locks  # noqa: E402
 from tap import expect, test  # noqa: E402
 
 CHANGES = [(2, "a", "1"), (3, "b", "2"), (4, "a", "3"), (5, "a", None)]
@@ -56,6 +58,48 @@ def each_kind_of_lie_is_found(*_):
 def a_watch_that_goes_back_or_repeats_is_found(*_):
     expect(verdict(changes=[(3, "a", "1"), (2, "b", "2")]), "order")
     expect(verdict(changes=[(3, "a", "1"), (4, "b", "1")]), "twice")
+
+
+LOCKED = [(2, "lock/a", ""), (3, "lock/b", ""), (4, "g", "2/1.1"), (5, "lock/a", None), (6, "g", "3/2.1"),
+          (7, "lock/b", None)]
+
+
+def lock_verdict(*holds, changes=LOCKED):
+    try:
+        judge_locks(holds, changes, "lock", "g")
+    except Wrong as wrong:
+        return str(wrong)
+    return None
+
+
+def hold(key, revision, token, *writes):
+    return Hold(1, 0, 1, "ok", key, revision, token, list(writes))
+
+
+@test(plain=True)
+def a_lock_that_one_has_at_a_time_passes(*_):
+    expect(lock_verdict(hold("lock/a", 2, 2, ("2/1.1", "ok", 4), ("2/1.2", "never", 6)),
+                        hold("lock/b", 5, 3, ("3/2.1", "ok", 6))) is None, "it was refused")
+    expect(lock_verdict(hold("lock/a", 3, 2)) is None, "told a little later")
+
+
+@test(plain=True)
+def a_lock_held_twice_is_found(*_):
+    expect(lock_verdict(hold("lock/b", 4, 3)), "given while another had it")
+    expect(lock_verdict(changes=LOCKED + [(8, "g", "2/1.2")]), "an old token wrote after a newer one")
+    expect(lock_verdict(hold("lock/a", 2, 2, ("2/1.9", "ok", 4))), "a write under it that is lost")
+    expect(lock_verdict(hold("lock/a", 2, 2, ("2/1.1", "never", 4))), "a refused write that happened")
+
+
+@test(plain=True)
+def a_torn_value_is_no_value(*_):
+    chance = random.Random(1)
+    for size in range(20):
+        value = workers.value_of("7.%d" % size, chance)
+        expect(workers.name_of(value) == "7.%d" % size, "a whole value")
+        for cut in (1, len(value) // 2, len(value) - 1):
+            expect(workers.name_of(value[:cut]).startswith("torn"), "a value of %d bytes cut at %d" % (len(value), cut))
+        expect(workers.name_of(value + b"\0" * 9).startswith("torn"), "a value with zeros behind it")
 
 
 class Nothing:

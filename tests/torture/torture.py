@@ -27,7 +27,7 @@ import disks    # noqa: E402
 import rig      # noqa: E402
 import tap      # noqa: E402
 import workers  # noqa: E402
-from judge import Wrong, judge  # noqa: E402
+from judge import Hold, Wrong, judge, judge_locks  # noqa: E402
 from wires import Wires  # noqa: E402
 
 CALL_LIMIT = 5 + 2 * 1.0  # seconds: what a call may take at a node that runs
@@ -49,12 +49,19 @@ class Member(rig.Node):
                                                            for n in range(1, size + 1))])
         self.root = self.mounts[0]
         self.address = "%s:2379" % Wires.address(number)
+        self.peer_url = mine
 
     def restart(self):
         if not self.alive():
             if self.process is not None:
                 self.reap()
             self.spawn()
+
+    def forget(self):
+        """Its data is lost; the next start is that of a member that was added."""
+        shutil.rmtree(self.data)
+        if "--initial-cluster-state" not in self.arguments:
+            self.arguments += ["--initial-cluster-state", "existing"]
 
     def close(self):
         super().close()
@@ -103,7 +110,7 @@ class Watcher(threading.Thread):
                     not self.changes or self.changes[-1][0] != revision)):
                 self.wrong = self.wrong or "revision %d came again" % revision
             self.changes.append((revision, e.kv.key[len(workers.FOLDER):].decode(),
-                                 None if e.type == 1 else e.kv.value.decode()))
+                                 None if e.type == 1 else workers.name_of(e.kv.value)))
             self.next = revision + 1
 
 
@@ -240,8 +247,78 @@ class Torture:
         if not m.alive():
             m.restart()
 
+    # --- what operators do meanwhile ---
+
+    def ask(self, name, request, limit=10, members=None):
+        """A call at a member of choice: the answer, or None."""
+        import rpc
+        m = self.random.choice(members or self.members)
+        client = rpc.Client(m.address)
+        answer = client.call("etcdserverpb." + name, request, limit)
+        client.close()
+        if self.o.verbose and isinstance(answer, rpc.Error):
+            print("# %s at %s: %s" % (name, m.name, answer), flush=True)
+        return None if isinstance(answer, rpc.Error) else answer
+
+    def until(self, name, request_of, members, what, limit=60):
+        """Asks until it is done: request_of() is None when it was."""
+        end = time.monotonic() + limit * tap.SLOW
+        while (request := request_of()) is not None:
+            if self.ask(name, request, 10, members) is not None:
+                return
+            if time.monotonic() > end:
+                raise Wrong("%s was not possible within %d s" % (what, limit))
+            time.sleep(0.2)
+
+    def members_known(self, members):
+        import schema
+        answer = self.ask("Cluster/MemberList", schema.pb.MemberListRequest(linearizable=True), 5, members)
+        return None if answer is None else {m.peerURLs[0]: m.ID for m in answer.members}
+
+    def replace_member(self):
+        """One member loses its data; it is removed, and added anew, while (of
+        five) another one is cut off."""
+        import schema
+        m = self.random.choice(self.members)
+        others = [x for x in self.members if x is not m]
+        m.kill()
+        m.forget()
+        away = self.random.choice(others) if len(self.members) > 3 else None
+        if away is not None:
+            self.cut(away, self.random.random() < 0.7, True)
+            others.remove(away)
+
+        def removal():
+            known = self.members_known(others)
+            if known is None:
+                return schema.pb.MemberRemoveRequest(ID=1)
+            return schema.pb.MemberRemoveRequest(ID=known[m.peer_url]) if m.peer_url in known else None
+
+        def addition():
+            known = self.members_known(others)
+            return None if known is not None and m.peer_url in known else schema.pb.MemberAddRequest(peerURLs=[m.peer_url])
+        self.until("Cluster/MemberRemove", removal, others, "removing a member that is gone")
+        if away is not None:
+            self.lasts()
+            self.wires.heal()  # a voter that is not connected forbids additions
+        self.until("Cluster/MemberAdd", addition, others, "adding a member")
+        m.spawn()
+        m.wait_ready(60)
+
+    def compact(self):
+        """No watch is further behind than what goes."""
+        import schema
+        revision = min(w.next for w in self.watchers) - 1 - self.random.choice((0, 50, 1000))
+        if revision > 1:
+            self.ask("KV/Compact", schema.pb.CompactionRequest(
+                revision=revision, physical=self.random.random() < 0.5))
+
+    def defragment(self):
+        import schema
+        self.ask("Maintenance/Defragment", schema.pb.DefragmentRequest(), 20)
+
     FAULTS = [kill_one, kill_leader, kill_leader, kill_all, pause, pause, isolate, isolate, one_way, one_way,
-              lose_packets, fill_disk, power_cut, failed_sync]
+              lose_packets, fill_disk, power_cut, failed_sync, replace_member, compact, compact, defragment]
 
     # --- a run ---
 
@@ -260,13 +337,14 @@ class Torture:
         for m in self.members:
             m.wait_ready(30)
         os.makedirs(os.path.join(self.members[0].root, "t"), exist_ok=True)
-        calls.put(os.path.join(self.members[0].root, "t", "%"), b"first")  # the directory stays
+        calls.put(os.path.join(self.members[0].root, "t", "%"), b"first:0:")  # the directory stays
 
     def start_workers(self):
         stop = os.path.join(self.base, "stop")
         addresses, roots = [m.address for m in self.members], [m.root for m in self.members]
         jobs = [(workers.ByApi, (n, addresses, self.o.seed * 100 + n)) for n in range(3)]
         jobs += [(workers.ByMount, (n, roots, self.o.seed * 100 + n)) for n in range(3, 6)]
+        jobs += [(workers.ByLock, (n, addresses, self.o.seed * 100 + n)) for n in range(6, 9)]
         self.paths = [os.path.join(self.base, "history-%d" % i) for i in range(len(jobs))]
         self.pids = [calls.in_child(workers.work, kind, arguments, stop, path)
                      for (kind, arguments), path in zip(jobs, self.paths)]
@@ -323,6 +401,7 @@ class Torture:
         self.start()
         stop = self.start_workers()  # forks: before there are threads
         watchers = [Watcher([m.address for m in self.members], self.o.seed * 7 + i) for i in range(2)]
+        self.watchers = watchers
         for w in watchers:
             w.start()
         began = time.monotonic()
@@ -342,7 +421,10 @@ class Torture:
             raise Wrong("two watches of the same differ")
         if self.o.keep:
             self.save(history, changes)
-        judge(history, [c for c in changes if c[1] != "%"])
+        holds = [h for h in history if isinstance(h, Hold)]
+        judge([c for c in history if not isinstance(c, Hold)],
+              [c for c in changes if c[1] in workers.KEYS])
+        judge_locks(holds, changes, workers.LOCK, workers.GUARDED)
         if self.hung:
             raise Wrong("; ".join(self.hung))
         return history, slowest, time.monotonic() - began
@@ -350,11 +432,16 @@ class Torture:
 
 def report(t, history, slowest, took):
     by = {}
+    holds = [h for h in history if isinstance(h, Hold)]
     for c in history:
         by[c.state] = by.get(c.state, 0) + 1
+    writes = [state for h in holds for _, state, _ in h.writes]
     print("# %d operations on %d members in %.0f s: %s; slowest call %.1f s"
           % (len(history), t.o.members, took, ", ".join("%d %s" % (n, s) for s, n in sorted(by.items())), slowest))
-    print("# faults: %s" % ", ".join("%d %s" % (n, f) for f, n in sorted(t.faults.items())))
+    print("# the lock: taken %d times of %d, with %d writes under it, of which %d came after it was lost"
+          % (sum(h.state == "ok" for h in holds), len(holds), len(writes), writes.count("never")))
+    print("# %d faults: %s" % (sum(t.faults.values()), ", ".join(
+        "%d %s" % (n, f) for f, n in sorted(t.faults.items()))))
 
 
 def main():

@@ -14,12 +14,31 @@ for folder in ("real", "etcd"):
 
 import calls  # noqa: E402
 import rig    # noqa: E402
-from judge import Call  # noqa: E402
+from judge import Call, Hold  # noqa: E402
 
 KEYS = ["k%d" % i for i in range(6)]
+LOCK, GUARDED = "lock", "guarded"
+SIZES = (0, 0, 0, 10, 300, 5000, 30000)
 FOLDER = b"/t/"
 NEVER = {errno.EROFS}
 GONE = {errno.ENOTCONN, errno.ECONNABORTED, errno.ENODEV, errno.ESHUTDOWN, errno.ENXIO}
+
+
+def value_of(name, chance):
+    """What is written under a name: of one size or another, so that a value that
+    is torn, or mixed of two, is no value."""
+    size = chance.choice(SIZES)
+    return b"%s:%d:" % (name.encode(), size) + (name.encode() * (size // len(name) + 1))[:size]
+
+
+def name_of(value):
+    """The name, or what is wrong with the value."""
+    parts = value.split(b":", 2)
+    if len(parts) == 3 and parts[1].isdigit():
+        name, size = parts[0], int(parts[1])
+        if name and parts[2] == (name * (size // len(name) + 1))[:size]:
+            return name.decode()
+    return "" if not value else "torn: %r and so on, %d bytes" % (value[:60], len(value))
 
 
 class ByApi:
@@ -54,7 +73,7 @@ class ByApi:
             c.serializable = kind == "serializable"
             answer = client.call("etcdserverpb.KV/Range", pb.RangeRequest(key=raw, serializable=c.serializable), limit)
         elif kind == "put":
-            answer = client.call("etcdserverpb.KV/Put", pb.PutRequest(key=raw, value=value.encode()), limit)
+            answer = client.call("etcdserverpb.KV/Put", pb.PutRequest(key=raw, value=value_of(value, self.random)), limit)
         elif kind == "delete":
             c.value = None
             answer = client.call("etcdserverpb.KV/DeleteRange", pb.DeleteRangeRequest(key=raw), limit)
@@ -63,7 +82,7 @@ class ByApi:
             request = pb.TxnRequest()
             compare = request.compare.add(key=raw, mod_revision=c.expected)
             compare.target = 2  # MOD
-            request.success.add().request_put.CopyFrom(pb.PutRequest(key=raw, value=value.encode()))
+            request.success.add().request_put.CopyFrom(pb.PutRequest(key=raw, value=value_of(value, self.random)))
             answer = client.call("etcdserverpb.KV/Txn", request, limit)
         if isinstance(answer, self.rpc.Error):
             if answer.text == "etcdserver: no leader":
@@ -71,7 +90,7 @@ class ByApi:
             return c
         c.end, c.state, c.revision = time.monotonic_ns(), "ok", answer.header.revision
         if c.kind == "get":
-            c.value = answer.kvs[0].value.decode() if answer.kvs else None
+            c.value = name_of(answer.kvs[0].value) if answer.kvs else None
             if not c.serializable:
                 self.known[key] = answer.kvs[0].mod_revision if answer.kvs else 0
         elif kind == "delete":
@@ -123,9 +142,18 @@ class ByMount:
         except OSError:
             return False
 
-    @staticmethod
-    def write(path, value):
-        calls.put(path, value.encode())
+    def write(self, path, value):
+        """In one piece or in several; published by close either way."""
+        data = value_of(value, self.random)
+        piece = self.random.choice((len(data), 4096, 1000))
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            while data:
+                data = data[os.write(fd, data[:piece]):]
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # outside the try: its outcome is the publication's
         return time.monotonic_ns()
 
     @staticmethod
@@ -133,9 +161,70 @@ class ByMount:
         fd = os.open(path, os.O_RDONLY)
         end = time.monotonic_ns()
         try:
-            return os.read(fd, 4096).decode(), end
+            data = b""
+            while piece := os.read(fd, 8192):
+                data += piece
+            return name_of(data), end
         finally:
             os.close(fd)
+
+
+class ByLock:
+    """Takes the lock through the lock service, and writes under its protection: a
+    write takes place only while the lock's key is there, and bears the token, the
+    revision at which that key was made.  The lease is not renewed, so that some
+    holders have lost the lock and do not know."""
+
+    TTL = 3  # seconds
+
+    def __init__(self, number, addresses, seed):
+        import rpc
+        import schema
+        self.rpc, self.pb, self.lock_pb = rpc, schema.pb, schema.CLASSES
+        self.addresses, self.random = addresses, random.Random(seed)
+        self.number, self.count, self.clients = number, 0, {}
+
+    def call(self, name, request, limit=7):
+        address = self.random.choice(self.addresses)
+        if address not in self.clients:
+            self.clients[address] = self.rpc.Client(address)
+        return self.clients[address].call(name, request, limit)
+
+    def one(self):
+        self.count += 1
+        hold = Hold(self.number, time.monotonic_ns())
+        grant = self.call("etcdserverpb.Lease/LeaseGrant", self.pb.LeaseGrantRequest(TTL=self.TTL))
+        if not isinstance(grant, self.rpc.Error):
+            self.hold(hold, grant.ID)
+            self.call("etcdserverpb.Lease/LeaseRevoke", self.pb.LeaseRevokeRequest(ID=grant.ID))
+        return hold
+
+    def hold(self, hold, lease):
+        answer = self.call("v3lockpb.Lock/Lock", self.lock_pb["v3lockpb.LockRequest"](
+            name=FOLDER + LOCK.encode(), lease=lease))
+        if isinstance(answer, self.rpc.Error):
+            return
+        hold.key, hold.revision, hold.state = answer.key[len(FOLDER):].decode(), answer.header.revision, "ok"
+        found = self.call("etcdserverpb.KV/Range", self.pb.RangeRequest(key=answer.key))
+        if isinstance(found, self.rpc.Error) or not found.kvs:
+            return
+        hold.token = found.kvs[0].create_revision
+        for _ in range(self.random.randrange(1, 5)):
+            self.guarded(hold, answer.key)
+            time.sleep(self.random.choice((0, 0.05, 0.5, 1.5)))
+
+    def guarded(self, hold, key):
+        self.count += 1
+        value = "%d/%d.%d" % (hold.token, self.number, self.count)
+        request = self.pb.TxnRequest()
+        request.compare.add(key=key, create_revision=hold.token).target = 1  # CREATE
+        request.success.add().request_put.CopyFrom(
+            self.pb.PutRequest(key=FOLDER + GUARDED.encode(), value=value_of(value, self.random)))
+        answer = self.call("etcdserverpb.KV/Txn", request)
+        if isinstance(answer, self.rpc.Error):
+            hold.writes.append((value, "unknown", 0))
+        else:
+            hold.writes.append((value, "ok" if answer.succeeded else "never", answer.header.revision))
 
 
 def work(worker_of, arguments, stop, path):
