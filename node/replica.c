@@ -320,6 +320,8 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     more |= pending_deliver(&r->pending);
     if (replica_may_serve(r) == ST_OK) {
         more |= store_deliver(r->store, replica_header(r));
+    } else {
+        more |= store_end_watches(r->store, ST_CORRUPT);
     }
     *ret_more = more || r->submitted; /* from inside a callback */
     return ST_OK;

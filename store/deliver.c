@@ -353,6 +353,24 @@ static void deliver_ends(struct store *s)
     }
 }
 
+bool store_end_watches(struct store *s, enum status why)
+{
+    struct hub *h = &s->hub;
+    must(!h->delivering);
+    h->delivering = true;
+    end_synced(h, why);
+    struct list *link;
+    while ((link = list_pop(&h->catching)) != NULL) {
+        watcher_enter_ended(h, container_of(link, struct watcher, link), why);
+    }
+    const bool any = !list_is_empty(&h->ended);
+    deliver_ends(s);
+    h->delivering = false;
+    h->delivered = s->state.numbers.revision;
+    hub_bury(h);
+    return any;
+}
+
 bool store_deliver(struct store *s, struct kv_header header)
 {
     struct hub *h = &s->hub;

@@ -281,6 +281,9 @@ void store_give_watches(struct store *s, struct store_watches *take);
  * past a bounded slice of history. True when there is more to do.  Callbacks
  * may watch, unwatch and free their own watch, but not deliver. */
 bool store_deliver(struct store *s, struct kv_header header);
+/* Instead of it, when nothing is to be served any more: all watches end. True
+ * when there were any. */
+bool store_end_watches(struct store *s, enum status why);
 
 /* --- facts --- */
 struct store_stats {

@@ -195,6 +195,65 @@ TEST(alarm, the_leader_clears_those_of_members_that_are_none)
     rig_end(&r);
 }
 
+static struct rig *watching;
+
+static void on_events(struct kv_watch *w, const struct kv_event *events,
+                      size_t count, struct kv_header header)
+{
+    (void)w;
+    (void)header;
+    rig_say(watching, "%zu events from @%lld", count,
+            (long long)events[0].item.mod_revision);
+}
+
+static void on_end(struct kv_watch *w, enum status why, int64_t compacted)
+{
+    rig_say(watching, "watch from %lld ends: %s, %lld",
+            (long long)w->start_revision, status_name(why),
+            (long long)compacted);
+}
+
+/* Who waits for changes on a member that tells no more must hear of it, and go
+ * to another; silence looks like peace. */
+TEST(alarm, the_watches_of_a_corrupt_member_end)
+{
+    struct rig r = {0};
+    struct asked a;
+    struct rig_put put;
+    rig_start(&r);
+    rig_settle(&r);
+    rig_put(&r, &put, "a", "1");
+    rig_settle(&r);
+    watching = &r;
+    struct kv_watch w[3];
+    static const int64_t from[] = {0, 1, 100}; /* now, history, later */
+    for (size_t i = 0; i < count_of(w); i++) {
+        w[i] = (struct kv_watch){.keys = {.key = bytes_of("a")},
+                                 .start_revision = from[i],
+                                 .on_events = on_events,
+                                 .on_end = on_end};
+    }
+    kv_watch(r.kv, &w[0]);
+    kv_watch(r.kv, &w[2]);
+    ask(&r, &a, ADMIN_ALARM_RAISE, 7, ADMIN_ALARM_CORRUPT);
+    (void)rig_trace(&r);
+    rig_settle(&r);
+    kv_watch(r.kv, &w[1]);
+    EXPECT_TEXT(rig_trace(&r), "alarm OK\n  7 2\n"
+                               "watch from 100 ends: CORRUPT, 0\n"
+                               "watch from 0 ends: CORRUPT, 0\n");
+    rig_settle(&r);
+    EXPECT_TEXT(rig_trace(&r), "watch from 1 ends: CORRUPT, 0\n");
+    ask(&r, &a, ADMIN_ALARM_CLEAR, 7, ADMIN_ALARM_CORRUPT);
+    rig_settle(&r);
+    (void)rig_trace(&r);
+    kv_watch(r.kv, &w[1]);
+    rig_settle(&r);
+    EXPECT_TEXT(rig_trace(&r), "1 events from @2\n");
+    kv_unwatch(r.kv, &w[1]);
+    rig_end(&r);
+}
+
 /* A member whose state is wrong must not be believed: no read, however stale,
  * and no write through it; but its operator can still be heard. */
 TEST(alarm, a_corrupt_member_serves_nothing)

@@ -229,6 +229,9 @@ def a_member_that_differs_is_found_at_the_next_compaction_and_stops_serving(base
     with Running(three):
         good, bad = three[0], three[2]
         expect_equal(ctl(bad, "get", "a", "--print-value-only", "--consistency=s"), "2\n", "the wrong value")
+        watch = subprocess.Popen(["etcdctl", "--endpoints", bad.url, "watch", "b"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE, text=True, env=dict(os.environ, ETCDCTL_API="3"),
+                                 preexec_fn=rig.die_with_parent)
         ctl(good, "put", "b", "1")
         ctl(good, "compaction", str(status(good)["header"]["revision"]))
         bad_id = status(bad)["header"]["member_id"]
@@ -238,6 +241,8 @@ def a_member_that_differs_is_found_at_the_next_compaction_and_stops_serving(base
                        "the end of serving")
         expect("corrupt" in ctl(bad, "put", "c", "1", check=False), "a write through it")
         expect("remove it from the cluster" in bad.output(), "what to do")
+        _, err = watch.communicate(timeout=20)
+        expect("corrupt" in err, "the end of a watch on it: %s" % err)
         expect_equal(ctl(good, "get", "a", "--print-value-only"), "1\n", "the others serve")
         ctl(good, "put", "c", "1")
 
