@@ -67,7 +67,8 @@ struct grpc_method {
     void *arg;
 };
 
-/* HTTP/1.1 on the same port. Answers at once, or keeps the request and answers
+/* HTTP/1.1 on the same port, and requests over HTTP/2 that name no content type
+ * (body: none). Answers at once, or keeps the request and answers
  * later with grpc_http_answer(). */
 struct grpc_http_request;
 struct grpc_http {

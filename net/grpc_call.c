@@ -31,7 +31,7 @@ bool grpc_session_is_full(const struct grpc_session *s)
     return s->waiting > s->host->limits.connection_send_max;
 }
 
-static void count_waiting(struct grpc_call *c)
+void grpc_call_count_waiting(struct grpc_call *c)
 {
     struct grpc_session *s = c->session;
     const bool was_full = grpc_session_is_full(s);
@@ -207,6 +207,10 @@ static void requested(struct http2_stream *stream, bool too_large)
     struct grpc_call *c = call_of(stream);
     struct grpc_host *host = c->session->host;
     c->too_large = too_large;
+    if (grpc_page_is_asked(c)) {
+        grpc_page_begin(c);
+        return;
+    }
     if (!grpc_request_check(c)) {
         return;
     }
@@ -224,13 +228,20 @@ static void requested(struct http2_stream *stream, bool too_large)
 
 static void arrived(struct http2_stream *stream, struct bytes data)
 {
-    grpc_receive(call_of(stream), data);
+    struct grpc_call *c = call_of(stream);
+    if (c->page.call != NULL) {
+        grpc_page_data(c);
+    } else {
+        grpc_receive(c, data);
+    }
 }
 
 static void half_closed(struct http2_stream *stream)
 {
     struct grpc_call *c = call_of(stream);
-    if (c->handler != NULL) {
+    if (c->page.call != NULL) {
+        grpc_page_give(c);
+    } else if (c->handler != NULL) {
         grpc_receive_more(c);
     }
 }
@@ -238,7 +249,7 @@ static void half_closed(struct http2_stream *stream)
 static void sent(struct http2_stream *stream)
 {
     struct grpc_call *c = call_of(stream);
-    count_waiting(c);
+    grpc_call_count_waiting(c);
     if (!list_is_empty(&c->throttled) && is_writable(c)) {
         c->session->work = true;
     }
@@ -256,8 +267,9 @@ static void closed(struct http2_stream *stream, uint32_t code)
             handler->on_cancel(c);
         }
     }
+    grpc_page_gone(c);
     stream->waiting = 0;
-    count_waiting(c);
+    grpc_call_count_waiting(c);
     grpc_receive_clear(c);
     grpc_host_call_free(c->session->host, c);
 }
@@ -330,7 +342,7 @@ bool grpc_end_message(struct grpc_call *c)
         return true; /* reset; on_cancel is near */
     }
     http2_body_ready(&c->stream);
-    count_waiting(c);
+    grpc_call_count_waiting(c);
     grpc_session_wake(c->session);
     if (has_room(c)) {
         return true;

@@ -85,6 +85,7 @@ void grpc_host_fini(struct grpc_host *h)
         buf_fini(&c->in);
         buf_fini(&c->metadata);
         buf_fini(&c->path);
+        buf_fini(&c->http_method);
         buf_fini(&c->encoding_name);
         buf_fini(&c->content_type);
         buf_fini(&c->stream.body);
@@ -165,6 +166,7 @@ void grpc_host_call_free(struct grpc_host *h, struct grpc_call *c)
         .in = kept(&c->in),
         .metadata = kept(&c->metadata),
         .path = kept(&c->path),
+        .http_method = kept(&c->http_method),
         .encoding_name = kept(&c->encoding_name),
         .content_type = kept(&c->content_type),
     };

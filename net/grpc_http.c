@@ -72,6 +72,9 @@ static bool take(struct grpc_session *s, struct bytes in, size_t *ret_used)
     case HTTP1_BAD:
         refuse(s, status);
         return false;
+    case HTTP1_FOREIGN:
+        s->closing = true; /* it would not understand an answer */
+        return false;
     case HTTP1_REQUEST:
         give(s, &request);
         return true;
@@ -139,6 +142,10 @@ void grpc_http_answer(struct grpc_http_request *r, int status,
     struct grpc_session *s = r->session;
     must(r->active);
     r->active = false;
+    if (r->call != NULL) {
+        grpc_page_answer(r->call, status, content_type, body);
+        return;
+    }
     http1_answer(&s->out, status, content_type, body, r->is_head,
                  r->keep_alive);
     s->since_ns = s->now_ns;

@@ -14,6 +14,15 @@ enum grpc_encoding {
     GRPC_ENCODING_UNKNOWN,
 };
 
+struct grpc_http_request {
+    struct grpc_session *session;
+    struct grpc_call *call; /* NULL: of HTTP/1 */
+    void *state;
+    bool active; /* to be answered */
+    bool given;  /* to the service; of HTTP/2, else as soon as it is active */
+    bool keep_alive, is_head;
+};
+
 struct grpc_call {
     struct http2_stream stream; /* the first */
     struct grpc_session *session;
@@ -26,8 +35,9 @@ struct grpc_call {
     struct list spare;         /* in host.calls_free, or alone */
 
     /* of the request's fields */
-    struct buf metadata; /* names and values, each with its size before it */
-    struct buf path;     /* of a method that does not exist */
+    struct buf metadata;    /* names and values, each with its size before it */
+    struct buf path;        /* of a method that does not exist */
+    struct buf http_method; /* other than POST */
     struct buf encoding_name, content_type; /* of ones that we do not know */
     int64_t timeout_ns;                     /* -1: none */
     enum grpc_encoding encoding;
@@ -45,13 +55,8 @@ struct grpc_call {
     size_t message_at; /* in the body, between begin and end of a message */
     bool encoding_message;
     size_t waiting_counted; /* of stream.waiting, in session.waiting */
-};
 
-struct grpc_http_request {
-    struct grpc_session *session;
-    void *state;
-    bool active; /* given to the service, not yet answered */
-    bool keep_alive, is_head;
+    struct grpc_http_request page; /* when it is no call: grpc_page.c */
 };
 
 enum grpc_mode {
@@ -109,6 +114,7 @@ bool grpc_request_check(struct grpc_call *c);
 /* --- grpc_call.c --- */
 extern const struct http2_ops grpc_call_ops;
 bool grpc_session_is_full(const struct grpc_session *s);
+void grpc_call_count_waiting(struct grpc_call *c);
 /* Calls that wait for room or for their turn. */
 void grpc_calls_run(struct grpc_session *s);
 /* Ends it towards the client, with an HTTP status of its own. */
@@ -132,6 +138,15 @@ enum grpc_gzip_outcome { GRPC_GZIP_OK, GRPC_GZIP_TOO_LARGE, GRPC_GZIP_BAD };
 /* Replaces what is in `to`. */
 enum grpc_gzip_outcome grpc_gzip_inflate(struct bytes from, size_t size_max,
                                          struct buf *to);
+
+/* --- grpc_page.c: ordinary requests over HTTP/2 --- */
+bool grpc_page_is_asked(const struct grpc_call *c);
+void grpc_page_begin(struct grpc_call *c);
+void grpc_page_data(struct grpc_call *c); /* some has arrived */
+void grpc_page_give(struct grpc_call *c); /* all has */
+void grpc_page_answer(struct grpc_call *c, int status, const char *content_type,
+                      struct bytes body);
+void grpc_page_gone(struct grpc_call *c);
 
 /* --- grpc_http.c: HTTP/1 --- */
 /* Takes requests out of s->in as long as the last one was answered. */

@@ -103,6 +103,9 @@ void grpc_request_field(struct http2_stream *stream, enum http2_name what,
     switch (what) {
     case HTTP2_METHOD:
         c->is_post = IS(value, "POST");
+        if (!c->is_post) {
+            repeat(&c->http_method, value);
+        }
         break;
     case HTTP2_PATH:
         path(c, value);

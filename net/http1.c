@@ -70,6 +70,9 @@ static bool take_line(struct bytes *left, struct bytes *ret_line)
     return true;
 }
 
+/* Beside statuses: not even the shape of a request line. */
+#define NOT_HTTP 1
+
 static int request_line(struct bytes line, struct head *h)
 {
     h->method = until(line, ' ');
@@ -91,9 +94,10 @@ static int request_line(struct bytes line, struct head *h)
     if (h->v1_0 || bytes_equal(version, bytes_of("HTTP/1.1"))) {
         return 0;
     }
-    return bytes_starts_with(version, bytes_of("HTTP/")) && version.size == 8
-               ? 505
-               : 400;
+    if (!bytes_starts_with(version, bytes_of("HTTP/"))) {
+        return NOT_HTTP;
+    }
+    return version.size == 8 ? 505 : 400;
 }
 
 static int content_length(struct bytes value, struct head *h)
@@ -214,6 +218,9 @@ enum http1_outcome http1_parse(struct bytes in, const struct http1_limits *l,
     }
     if (status == 0) {
         status = in.size - left.size > l->head_max ? 431 : judge(&h, l);
+    }
+    if (status == NOT_HTTP) {
+        return HTTP1_FOREIGN;
     }
     if (status != 0) {
         return bad(status, ret_status);

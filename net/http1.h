@@ -22,6 +22,7 @@ enum http1_outcome {
     HTTP1_INCOMPLETE, /* more bytes are needed */
     HTTP1_REQUEST,    /* ret_request, of *ret_used bytes */
     HTTP1_BAD,        /* to be answered with *ret_status, then closed */
+    HTTP1_FOREIGN,    /* another protocol: to be closed */
 };
 
 struct http1_limits {

@@ -62,15 +62,21 @@ void http2_closed_init(struct http2 *h)
     h->scan.skip = PREFACE_SIZE;
 }
 
-/* Is it DATA on a stream that the client had ended? */
-static bool is_late(const struct http2 *h, const uint8_t head[HEAD_SIZE])
+/* Is it DATA on a stream that the client had ended?  nghttp2 may not have seen
+ * the RST_STREAM yet. */
+static bool is_late(struct http2 *h, const uint8_t head[HEAD_SIZE])
 {
     const int32_t id =
         (int32_t)((uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 |
                   (uint32_t)head[7] << 8 | head[8]);
-    return head[3] == NGHTTP2_DATA && id <= h->last_id &&
-           nghttp2_session_get_stream_user_data(h->session, id) == NULL &&
-           was_ended_by_client(h, id);
+    if (head[3] == NGHTTP2_RST_STREAM) {
+        h->scan.reset_id = id;
+    }
+    return head[3] == NGHTTP2_DATA && id > 0 &&
+           (id == h->scan.reset_id ||
+            (id <= h->last_id &&
+             nghttp2_session_get_stream_user_data(h->session, id) == NULL &&
+             was_ended_by_client(h, id)));
 }
 
 size_t http2_closed_scan(struct http2 *h, struct bytes bytes)

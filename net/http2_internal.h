@@ -52,6 +52,7 @@ struct http2 {
         size_t skip; /* bytes to the next head */
         uint8_t head[9];
         size_t head_size; /* of a head that is cut */
+        int32_t reset_id; /* the last stream that the client reset */
     } scan;
 
     struct http2_bucket idle_frames; /* frames that bring nothing forward */

@@ -22,6 +22,9 @@ static const char *parse(const char *text, size_t size, char to[64])
     case HTTP1_BAD:
         (void)snprintf(to, 64, "%d", status);
         break;
+    case HTTP1_FOREIGN:
+        (void)snprintf(to, 64, "foreign");
+        break;
     case HTTP1_REQUEST:
         (void)snprintf(to, 64, "%.*s %.*s '%.*s' %s +%zu", (int)q.method.size,
                        (const char *)q.method.data, (int)q.target.size,
@@ -56,6 +59,9 @@ TEST(http1, requests_are_taken_or_refused_as_the_rfc_has_it)
         {"GET / HTTP/1.1\r\n\r\n", "400"},
         {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
         {"GET /\r\n\r\n", "400"},
+        {"GET / HTTP/2.0x\r\n\r\n", "400"},
+        {"GET / HTTP/2.0\r\n\r\n", "505"},
+        {"SOME OTHER PREFACE\r\n\r\n", "foreign"},
         {"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
         {"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", "400"},
         {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505"},
