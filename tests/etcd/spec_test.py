@@ -5,6 +5,7 @@
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -146,6 +147,30 @@ def a_full_store_takes_writes_again_when_there_is_space(at):
     client.call(MAINTENANCE + "Defragment", pb.DefragmentRequest())
     tap.wait_until(lambda: not isinstance(client.call(KV + "Put", put), rpc.Error), 20, "a write that is taken again")
     expect_equal(len(client.call(MAINTENANCE + "Alarm", pb.AlarmRequest()).alarms), 0, "alarms")
+    server.close()
+
+
+# Danger: an operator who stops writes by hand, before something delicate, would
+# find them going on a second later.
+@tap.test(limit=60)
+def an_alarm_that_was_raised_by_hand_stays(at):
+    from schema import pb
+    import rpc
+    server = servers.Keelfs()
+    server.start()
+    server.wait()
+    client = rpc.Client(server.address)
+    put = pb.PutRequest(key=b"full", value=b"v")
+    member = client.call(KV + "Put", put).header.member_id
+    client.call(MAINTENANCE + "Alarm", pb.AlarmRequest(action=1, memberID=member, alarm=1))
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        expect_equal(error(client.call(KV + "Put", put)),
+                     ("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded"), "a put")
+        time.sleep(0.1)
+    expect_equal(len(client.call(MAINTENANCE + "Alarm", pb.AlarmRequest()).alarms), 1, "alarms")
+    client.call(MAINTENANCE + "Alarm", pb.AlarmRequest(action=2, memberID=member, alarm=1))
+    expect(not isinstance(client.call(KV + "Put", put), rpc.Error), "a put after it was disarmed")
     server.close()
 
 

@@ -297,6 +297,24 @@ def leadership_moves_where_etcdctl_says(base):
             g.now[1].root, "member_id"), 10, "the new leader")
 
 
+@test(limit=300)
+def the_transcript_of_the_documentation_happens(base):
+    """docs/OPERATIONS.md is what people follow when something is wrong."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "members.sh")
+    port = 20000 + 40 * (os.getpid() % 250)
+    folder = os.path.join(base, "transcript")
+    with open(os.path.join(base, "out"), "w+") as out:
+        done = subprocess.run([script, folder], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                              timeout=280 * tap.SLOW, env={**os.environ, "KEELFS": rig.keelfs(), "PORT": str(port)},
+                              preexec_fn=rig.die_with_parent)
+        out.seek(0)
+        text = out.read()
+    for mount in rig.mounts_below(folder):
+        rig.unmount(mount)
+    expect(done.returncode == 0, "it ended with %d:\n%s" % (done.returncode, text[-3000:]))
+    expect_equal(text.count(" writes acknowledged, 0 lost"), 5, "members that have everything")
+
+
 if __name__ == "__main__":
     OPTIONS = tap.parse(__doc__)
     raise SystemExit(1 if tap.run(OPTIONS, rig.NoNode()) else 0)
