@@ -135,6 +135,15 @@ static void arrived(struct receiver *r)
     raft_message_fini(&m);
 }
 
+/* What raft is told, and what will be in its place. */
+static bool is_as_announced(const struct receiver *r)
+{
+    struct store_transfer_info info;
+    return store_import_info(r->import, &info) &&
+           info.index == r->message.snapshot->index &&
+           info.term == r->message.snapshot->term;
+}
+
 static void worked(struct worker_job *job)
 {
     struct receiver *r = container_of(job, struct receiver, job);
@@ -152,6 +161,10 @@ static void worked(struct worker_job *job)
     }
     if (r->status != ST_OK) {
         give_up(r, r->fault.text);
+        return;
+    }
+    if (was_last && !is_as_announced(r)) {
+        give_up(r, "it is of another entry than was announced");
         return;
     }
     r->moved_ns = loop_now_ns();
@@ -200,7 +213,8 @@ static void begin(struct receiver *r, uint64_t from, uint64_t id,
                  (unsigned long long)from, fault.text);
         return;
     }
-    if (m.type != RAFT_MSG_SNAPSHOT || m.snapshot == NULL) {
+    if (m.type != RAFT_MSG_SNAPSHOT || m.snapshot == NULL ||
+        m.to != r->options.identity.member_id) {
         raft_message_fini(&m);
         return;
     }
