@@ -98,7 +98,8 @@ static void take_answers(struct replica *r, struct reader *in)
             return;
         }
         struct pending *p = pending_find(&r->pending, number);
-        if (p == NULL || p->place != PENDING_ASKING) {
+        if (p == NULL || p->place != PENDING_ASKING ||
+            p->kind != PENDING_LEASE) {
             continue; /* it gave up, or was answered before */
         }
         struct lease_question *q = &p->question;

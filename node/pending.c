@@ -70,15 +70,26 @@ static void forget_ticket(struct pending_table *t, struct pending *p)
     if (p->place == PENDING_PROPOSED || p->place == PENDING_ASKING) {
         hmap_remove(&t->tickets, &p->by_ticket);
     }
+    payload_drop(p->command);
+    p->command = NULL;
 }
 
 void pending_set_proposed(struct pending_table *t, struct pending *p,
-                          uint64_t term)
+                          uint64_t term, struct payload *command)
 {
     must(p->place == PENDING_QUEUED);
+    must(p->command == NULL);
     p->term = term;
+    p->command = payload_hold(command);
     move_to(p, &t->proposed, PENDING_PROPOSED);
     hmap_insert(&t->tickets, &p->by_ticket, hash_u64(p->ticket));
+}
+
+bool pending_is_made_of(const struct pending *p, const struct payload *entry)
+{
+    return p->command != NULL &&
+           (p->command == entry ||
+            bytes_equal(payload_bytes(p->command), payload_bytes(entry)));
 }
 
 void pending_set_asking(struct pending_table *t, struct pending *p)

@@ -24,6 +24,7 @@
 #include "base/heap.h"
 #include "base/hmap.h"
 #include "base/list.h"
+#include "base/payload.h"
 #include "kv/kv.h"
 
 enum pending_kind {
@@ -66,6 +67,7 @@ struct pending {
     struct kv_call *call;
     uint64_t ticket;
     uint64_t term; /* while PROPOSED: only in this one can it become an entry */
+    struct payload *command; /* while PROPOSED: what was; held */
     enum pending_kind kind;
     enum pending_place place;
     struct lease_question question; /* of PENDING_LEASE */
@@ -98,8 +100,12 @@ void pending_fini(struct pending_table *t);
 struct pending *pending_add(struct pending_table *t, struct kv_call *call,
                             enum pending_kind kind, bool is_write,
                             int64_t deadline_ns);
+/* The command is held until it is applied, or given up. */
 void pending_set_proposed(struct pending_table *t, struct pending *p,
-                          uint64_t term);
+                          uint64_t term, struct payload *command);
+/* Whether an entry with its ticket is the one that was proposed: whoever leads
+ * could have made another. */
+bool pending_is_made_of(const struct pending *p, const struct payload *entry);
 /* Back to the queue goes what was proposed in a term before this one; true
  * when there was any. */
 bool pending_requeue_before(struct pending_table *t, uint64_t term);

@@ -198,7 +198,7 @@ static void answer(struct replica *r, const struct membership_stamp *stamp,
         return;
     }
     struct pending *p = pending_find(&r->pending, stamp->ticket);
-    if (p != NULL) {
+    if (p != NULL && p->kind == PENDING_MEMBERS) {
         replica_answer_members(
             r, container_of(p->call, struct admin_members, call));
         p->call->header = replica_header(r);

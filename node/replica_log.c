@@ -184,9 +184,11 @@ enum status replica_fill_log(struct replica *r,
                                                         applied is proof */
     }
     raft_memory_storage_set_hard_state(r->log, &hard);
-    st = raft_memory_storage_append(r->log,
-                                    r->recovered.list + r->recovered_first,
-                                    r->recovered.count - r->recovered_first);
+    if (r->recovered.count > r->recovered_first) {
+        st = raft_memory_storage_append(
+            r->log, r->recovered.list + r->recovered_first,
+            r->recovered.count - r->recovered_first);
+    }
     if (st != ST_OK) {
         return fault_set(reterr, ST_CORRUPT,
                          "the log has a gap behind entry %llu",

@@ -134,23 +134,19 @@ void replica_propose_queued(struct replica *r)
         return;
     }
     const enum status st = raft_propose(r->raft, r->proposals, count);
+    struct raft_status s;
+    raft_status(r->raft, &s);
     for (size_t i = 0; i < count; i++) {
-        if (st != ST_OK && reserves) {
+        if (st == ST_OK) {
+            pending_set_proposed(&r->pending,
+                                 container_of(batch.next, struct pending, link),
+                                 s.hard.term, r->proposals[i]);
+        } else if (reserves) {
             r->options.unreserve(r->options.host, r->proposals[i]->size);
         }
         payload_drop(r->proposals[i]);
     }
-    if (st != ST_OK) {
-        refuse(r, &batch, st);
-        return;
-    }
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    while (!list_is_empty(&batch)) {
-        pending_set_proposed(&r->pending,
-                             container_of(batch.next, struct pending, link),
-                             s.hard.term);
-    }
+    refuse(r, &batch, st); /* what was not taken; else there is none */
 }
 
 /* An entry of this term is applied.  Terms never fall along the log, and a
@@ -166,7 +162,8 @@ static void propose_lost_again(struct replica *r, uint64_t term)
     }
 }
 
-static void answer(struct replica *r, const struct store_outcome *outcome)
+static void answer(struct replica *r, const struct raft_entry *e,
+                   const struct store_outcome *outcome)
 {
     if (outcome->stamp.member != r->options.member_id) {
         return;
@@ -174,6 +171,9 @@ static void answer(struct replica *r, const struct store_outcome *outcome)
     struct pending *p = pending_find(&r->pending, outcome->stamp.ticket);
     if (p == NULL) {
         return; /* it gave up, or belongs to an earlier life */
+    }
+    if (!pending_is_made_of(p, e->payload)) {
+        return; /* whoever made it, it is not what was asked for here */
     }
     p->call->header = replica_header(r);
     p->call->header.revision = outcome->header.revision;
@@ -250,7 +250,7 @@ enum status replica_apply_message(struct replica *r, struct raft_message *m,
         if (e->type == RAFT_ENTRY_NORMAL && e->payload != NULL &&
             e->payload->size > 0 &&
             !membership_is_command(payload_bytes(e->payload))) {
-            answer(r, &outcome);
+            answer(r, e, &outcome);
         }
         propose_lost_again(r, e->term);
     }

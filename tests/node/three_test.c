@@ -1,7 +1,9 @@
 /* One member of three, the others played by the test: reads, and what a
  * follower's log has to write. */
 
+#include "base/codec.h"
 #include "node/node_internal.h"
+#include "node/replica_internal.h"
 #include "tests/node/rig.h"
 
 static struct raft_message heartbeat(uint64_t from, uint64_t term)
@@ -209,5 +211,94 @@ TEST(three, a_write_that_its_leader_had_committed_is_answered_once)
     EXPECT_TEXT(rig_sent(&r), "to 9: MsgAppResp index 3 commit 0\n");
     EXPECT_INT(p.calls, 1);
     rig_end(&leader);
+    rig_end(&r);
+}
+
+static struct raft_message next(uint64_t index, const struct buf *command)
+{
+    struct payload *payload = payload_copy_of(buf_bytes(command));
+    const struct raft_entry e = {.index = index, .term = 1, .payload = payload};
+    struct raft_message m = {.type = RAFT_MSG_APPEND,
+                             .from = 8,
+                             .term = 1,
+                             .index = index - 1,
+                             .log_term = index > 1,
+                             .commit = index};
+    raft_entries_add(&m.entries, &e, 1);
+    payload_drop(payload);
+    return m;
+}
+
+/* Danger: a leader with a bug, or none of ours, makes an entry that bears the
+ * ticket of a call and is something else: its outcome, of another shape, was
+ * taken for the call's. */
+TEST(three, another_entry_with_a_calls_ticket_answers_nothing)
+{
+    struct rig r;
+    struct rig_put put;
+    struct buf own = {0}, other = {0};
+    begin(&r);
+    rig_hear(&r, heartbeat(8, 1));
+    rig_settle(&r);
+    rig_put(&r, &put, "/a", "1");
+    rig_turn(&r);
+    const struct store_stamp stamp = {.time_ns = r.clock.wall_ns,
+                                      .ticket = r.replica->pending.ticket_last,
+                                      .member = 7};
+    store_encode_compact(&stamp, 1, &other);
+    rig_hear(&r, next(1, &other));
+    rig_settle(&r);
+    const struct kv_op erase = {
+        .type = KV_OP_DELETE_RANGE,
+        .delete_range = {.keys = {.key = bytes_of("/a")}}};
+    const struct kv_txn_spec txn = {.success = &erase, .success_count = 1};
+    buf_clear(&other);
+    store_encode_txn(&stamp, &txn, &other);
+    rig_hear(&r, next(2, &other));
+    rig_settle(&r);
+    const struct membership_stamp ours = {stamp.ticket, 7};
+    const struct membership_change change = {
+        .op = MEMBERSHIP_PUBLISH, .id = 9, .name = bytes_of("nine")};
+    buf_clear(&other);
+    membership_encode(&ours, &change, 1, &other);
+    rig_hear(&r, next(3, &other));
+    rig_settle(&r);
+    EXPECT_TEXT(rig_trace(&r), "");
+    store_encode_txn(&stamp, &put.txn.spec, &own);
+    rig_hear(&r, next(4, &own));
+    rig_settle(&r);
+    EXPECT_TEXT(rig_trace(&r), "put /a OK @2\n");
+    buf_fini(&own);
+    buf_fini(&other);
+    rig_end(&r);
+}
+
+static void ignore(struct kv_call *call)
+{
+    (void)call;
+}
+
+/* Likewise of the answer to a question about a lease. */
+TEST(three, an_answer_about_leases_answers_no_change_of_members)
+{
+    struct rig r;
+    begin(&r);
+    rig_hear(&r, heartbeat(8, 1));
+    rig_settle(&r);
+    struct admin_members call = {.call = {.done = ignore}};
+    struct pending *p = pending_add(&r.replica->pending, &call.call,
+                                    PENDING_MEMBERS, true, INT64_MAX);
+    pending_set_asking(&r.replica->pending, p);
+    struct buf frame = {0};
+    write_u8(&frame, 0);
+    write_u8(&frame, 2); /* answers */
+    write_varint(&frame, 0);
+    write_varint(&frame, p->ticket);
+    write_svarint(&frame, 10);
+    write_svarint(&frame, 10);
+    replica_receive_lease(r.replica, 8, buf_bytes(&frame));
+    EXPECT(list_is_empty(&r.replica->leases.answered));
+    EXPECT_INT(p->place, PENDING_ASKING);
+    buf_fini(&frame);
     rig_end(&r);
 }

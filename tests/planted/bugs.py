@@ -130,6 +130,10 @@ BUGS = [
      "        if (p != NULL && p->kind != PENDING_TXN) {\n"
      "            p = NULL;\n"
      "        }\n"
+     "        if (p != NULL) {\n"
+     "            payload_drop(p->command);\n"
+     "            p->command = payload_hold(e->payload);\n"
+     "        }\n"
      "    }"),
 
     # --- the store ---
