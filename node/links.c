@@ -178,7 +178,7 @@ static enum status start_transfers(struct node *n, struct fault *reterr)
 static enum status may_join(void *arg, uint64_t member, struct fault *reterr)
 {
     const struct node *n = arg;
-    return membership_has_left(replica_membership(n->replica), member)
+    return replica_has_left(n->replica, member)
                ? fault_set(reterr, ST_MEMBER_NOT_FOUND,
                            "member %llx was removed from the cluster",
                            (unsigned long long)member)
@@ -293,7 +293,7 @@ void node_link_members(struct node *n)
         }
     }
     for (size_t i = 0; i < m->removed_count; i++) {
-        if (membership_has_left(m, m->removed[i])) {
+        if (replica_has_left(n->replica, m->removed[i])) {
             peers_remove(n->peers, m->removed[i]);
         }
     }

@@ -141,20 +141,13 @@ static void tick(void *arg)
         return;
     }
     replica_tick(n->replica);
-    if (replica_was_removed(n->replica) && n->removed_ns == 0) {
-        n->removed_ns = loop_now_ns() + n->removal_ns;
-    }
-    if (n->removed_ns != 0 && loop_now_ns() >= n->removed_ns) {
-        node_was_removed(n); /* the others had time to learn of it */
-        return;
-    }
     node_links_tick(n);
     upkeep_tick(n->upkeep);
     loop_timer_at(n->tick, loop_now_ns() + n->heartbeat_ns);
 }
 
-/* Said once, and again by everybody who is asked: the others may have gone on
- * without telling. */
+/* By one of those who remain.  That this member knows it is not enough: with
+ * it the others may lack the quorum to learn it. */
 void node_was_removed(struct node *n)
 {
     const struct fault fault = {
@@ -213,7 +206,6 @@ enum status node_start(struct loop *loop, const struct node_options *options,
     n->failed = failed;
     n->arg = arg;
     n->heartbeat_ns = options->heartbeat_ms * INT64_C(1000000);
-    n->removal_ns = options->election_ms * INT64_C(1000000);
     n->wake_at = INT64_MAX;
     n->upkeep = upkeep_new(n, options);
     /* Before the links', so that what a turn sends leaves in that turn. */

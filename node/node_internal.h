@@ -65,8 +65,6 @@ struct node {
     uint64_t cluster_id, member_id;
     char listen[MEMBERSHIP_URLS_MAX + 1];    /* "host:port,…" */
     char advertise[MEMBERSHIP_URLS_MAX + 1]; /* likewise, this member's */
-    int64_t removed_ns; /* when this member ends, as it was removed; 0: never */
-    int64_t removal_ns; /* how long it waits until then */
     bool was_ready;
     bool mending; /* the data directory says that the log lost entries */
     bool broken;

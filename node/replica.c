@@ -70,14 +70,6 @@ enum status replica_begin(struct replica *r,
 {
     must(r->raft == NULL);
     enum status st = replica_load_membership(r, reterr);
-    if (st == ST_OK &&
-        membership_has_left(r->membership, r->options.member_id)) {
-        st = fault_set(reterr, ST_INVALID,
-                       "member %llx was removed from the cluster: its data "
-                       "directory is of no more use; add a new member, and "
-                       "start it with an empty one",
-                       (unsigned long long)r->options.member_id);
-    }
     if (st == ST_OK) {
         st = replica_fill_log(r, recovery, reterr);
     }
@@ -104,6 +96,7 @@ enum status replica_begin(struct replica *r,
         .asker_confirms = true,
         .proposals_bear_term = true,
         .step_down_on_removal = true,
+        .removed_may_lead = true,
         .async_storage_writes = true,
         .seed = r->options.seed,
     };
@@ -309,6 +302,7 @@ enum status replica_turn(struct replica *r, const struct replica_clock *clock,
     note_leader(r);
     replica_watch_move(r);
     replica_publish(r);
+    replica_watch_members(r);
     replica_compact_log(r);
     bool more;
     st = lease_turn(r, &more, reterr);
@@ -449,6 +443,14 @@ bool replica_members_changed(struct replica *r)
 bool replica_was_removed(const struct replica *r)
 {
     return r->removed;
+}
+
+bool replica_has_left(const struct replica *r, uint64_t member)
+{
+    return r->membership->conf.voters_count > 0 && /* else it was only told */
+           r->confs[r->confs_count - 1].index <=
+               store_durable_index(r->store) &&
+           membership_has_left(r->membership, member);
 }
 
 struct kv *replica_kv(struct replica *r)

@@ -198,8 +198,12 @@ struct kv *replica_kv(struct replica *r);
 const struct membership *replica_membership(const struct replica *r);
 /* True once after each change of it. */
 bool replica_members_changed(struct replica *r);
-/* This member was removed: it has to end. */
+/* This member was removed. It goes on answering until somebody says so for whom
+ * replica_has_left() is true: they may need it to learn of it. */
 bool replica_was_removed(const struct replica *r);
+/* That member was removed, which this one will not forget by a crash: it can be
+ * told to end. */
+bool replica_has_left(const struct replica *r, uint64_t member);
 /* The configuration as of entry `index`, from the store's durable one on;
  * borrowed until the next turn. */
 bool replica_conf_at(const struct replica *r, uint64_t index,

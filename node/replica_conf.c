@@ -97,9 +97,7 @@ enum status replica_load_membership(struct replica *r, struct fault *reterr)
     if (st == ST_OK) {
         r->confs_count = 0;
         push_conf(r, store_applied_index(r->store));
-        if (r->raft != NULL) { /* else the start says it */
-            note_removal(r);
-        }
+        note_removal(r);
         /* Not durable by itself: with the identity, or the next flush. */
         st = write_record(r, reterr);
     }
@@ -182,10 +180,20 @@ static enum status take_over(struct replica *r, uint64_t index,
         push_conf(r, index);
         forget_confs(r);
         r->flush_wanted = true; /* a newcomer gets no state without it */
+        r->conf_unsafe = true;
     }
     note_removal(r);
     r->members_changed = true;
     return write_record(r, reterr);
+}
+
+void replica_watch_members(struct replica *r)
+{
+    if (r->conf_unsafe &&
+        r->confs[r->confs_count - 1].index <= store_durable_index(r->store)) {
+        r->conf_unsafe = false;
+        r->members_changed = true; /* who has left can be cut off now */
+    }
 }
 
 static void answer(struct replica *r, const struct membership_stamp *stamp,

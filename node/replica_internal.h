@@ -76,6 +76,7 @@ struct replica {
     } * confs; /* since the durable index, the oldest first */
     size_t confs_count, confs_capacity;
     bool members_changed, removed;
+    bool conf_unsafe; /* the newest configuration is not durable yet */
     struct buf orders[REPLICA_ORDERS_MAX]; /* a leader's: commands */
     size_t orders_count;
     bool order_out; /* one is proposed, and this is whose: */
@@ -138,6 +139,9 @@ enum status replica_apply_conf(struct replica *r, const struct raft_entry *e,
                                struct fault *reterr) MUST_USE;
 enum status replica_apply_members(struct replica *r, const struct raft_entry *e,
                                   struct fault *reterr) MUST_USE;
+
+/* What the host may conclude of them once it is durable. */
+void replica_watch_members(struct replica *r);
 
 /* replica_members.c */
 void replica_answer_members(struct replica *r, struct admin_members *call);

@@ -133,7 +133,8 @@ void replica_propose_queued(struct replica *r)
     if (count == 0) {
         return;
     }
-    const enum status st = raft_propose(r->raft, r->proposals, count);
+    enum status st = raft_propose(r->raft, r->proposals, count);
+    st = st == ST_NOT_LEADER ? ST_NO_LEADER : st; /* removed, yet it leads */
     struct raft_status s;
     raft_status(r->raft, &s);
     for (size_t i = 0; i < count; i++) {

@@ -77,7 +77,8 @@ void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader);
 void raft_become_pre_candidate(struct raft *r);
 void raft_become_candidate(struct raft *r);
 void raft_become_leader(struct raft *r);
-/* Voter, and not waiting for a snapshot or lost entries: may campaign. */
+/* Voter, or removed and allowed to, and not waiting for a snapshot or lost
+ * entries: may campaign. */
 bool raft_is_promotable(const struct raft *r);
 struct raft_hard_state raft_hard_state(const struct raft *r);
 struct raft_soft_state raft_soft_state(const struct raft *r);

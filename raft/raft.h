@@ -120,6 +120,13 @@ struct raft_config {
     bool disable_proposal_forwarding;
     bool disable_conf_change_validation;
     bool step_down_on_removal;
+    /* Who was removed may still campaign, without a vote of its own, and leads
+     * for an election timeout at most, proposing nothing: it may be the only
+     * one with the newest entries, which those who remain need before they can
+     * elect one of themselves (section 4.2.2; README.md).  For hosts that let a
+     * removed member run until those who remain say that it can go.  Off as
+     * published. */
+    bool removed_may_lead;
     bool async_storage_writes;
     uint64_t seed;              /* different on every member */
     struct raft_tracer *tracer; /* borrowed; NULL: none */

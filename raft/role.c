@@ -90,9 +90,11 @@ void raft_become_leader(struct raft *r)
     r->role = RAFT_LEADER;
     r->leader = r->id;
     struct raft_progress *own = raft_members_find(&r->members, r->id);
-    must(own != NULL);
-    raft_progress_become_replicate(own);
-    own->recent_active = true;
+    must(own != NULL || r->config.removed_may_lead);
+    if (own != NULL) {
+        raft_progress_become_replicate(own);
+        own->recent_active = true;
+    }
     /* There may be a change of the configuration in the part of the log that
      * is not applied: finding out would mean to read it all. */
     r->pending_conf_index = raft_log_last_index(&r->log);
@@ -104,6 +106,8 @@ void raft_become_leader(struct raft *r)
 bool raft_is_promotable(const struct raft *r)
 {
     const struct raft_progress *own = raft_members_find(&r->members, r->id);
-    return own != NULL && !own->is_learner &&
-           r->log.unstable.snapshot == NULL && r->lost.index == 0;
+    const bool may_lead = own != NULL ? !own->is_learner
+                                      : r->config.removed_may_lead &&
+                                            r->members.conf.incoming.count > 0;
+    return may_lead && r->log.unstable.snapshot == NULL && r->lost.index == 0;
 }

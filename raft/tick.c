@@ -39,6 +39,11 @@ static void tick_heartbeat(struct raft *r)
     r->election_elapsed++;
     if (r->election_elapsed >= r->config.election_ticks) {
         r->election_elapsed = 0;
+        if (raft_members_find(&r->members, r->id) == NULL &&
+            r->config.removed_may_lead) {
+            raft_become_follower(r, r->term, RAFT_NONE); /* one of the others */
+            return;
+        }
         if (r->config.check_quorum) {
             check_quorum(r);
         }

@@ -189,6 +189,68 @@ TEST(membership, a_removed_leader_steps_down)
     cluster_free(c);
 }
 
+/* What is for member 2 is lost, what is for 1 arrives. */
+static void go_on_unheard(struct cluster *c)
+{
+    for (int i = 0; i < 20; i++) {
+        cluster_pump(c, 1);
+        while (cluster_append_one(c, 1) || cluster_apply_one(c, 1)) {
+        }
+        for (size_t at = c->network.count; at > 0; at--) {
+            if (c->network.list[at - 1].to == 2) {
+                cluster_lose(c, at - 1);
+            } else {
+                cluster_deliver(c, at - 1, false);
+            }
+        }
+    }
+}
+
+/* Member 1 of two removed itself, and has an entry more than 2, who does not
+ * know that the removal is committed. */
+static struct cluster *left_with_more(const struct raft_config *config)
+{
+    struct cluster *c = paper_cluster(config, 2);
+    const struct raft_conf_change out = paper_change(RAFT_REMOVE_NODE, 1);
+    EXPECT_INT(cluster_change(c, 1, &out), ST_OK);
+    cluster_pump(c, 1);
+    EXPECT_INT(c->network.count, 1);
+    cluster_deliver(c, 0, false);
+    cluster_pump(c, 2);
+    EXPECT(cluster_append_one(c, 2));
+    cluster_pump(c, 2);
+    EXPECT_INT(cluster_propose(c, 1), ST_OK);
+    go_on_unheard(c);
+    EXPECT_INT(cluster_status(c, 1).soft.role, RAFT_FOLLOWER);
+    EXPECT_INT(cluster_status(c, 1).last_index,
+               cluster_status(c, 2).last_index + 1);
+    return c;
+}
+
+/* Danger: who was removed has the newest entry, refuses its vote to the one who
+ * remains and lacks it, and may not lead itself: nobody leads ever again.
+ * Section 4.2.2: a leader need not be in its configuration, which then makes
+ * the majorities without it. */
+TEST(membership, a_removed_member_hands_on_what_it_alone_has)
+{
+    struct raft_config config = cluster_config();
+    config.step_down_on_removal = true;
+    struct cluster *c = left_with_more(&config);
+    cluster_pass_all(c, 200);
+    EXPECT_INT(cluster_leader(c), RAFT_NONE); /* as published */
+    cluster_free(c);
+    config.removed_may_lead = true;
+    c = left_with_more(&config);
+    cluster_pass_all(c, 200);
+    EXPECT_INT(cluster_leader(c), 2);
+    EXPECT(cluster_status(c, 1).soft.role != RAFT_LEADER);
+    EXPECT_INT(cluster_status(c, 2).applied, cluster_status(c, 2).last_index);
+    struct raft_conf_state conf;
+    raft_conf(cluster_raft(c, 2), &conf);
+    EXPECT(conf.voters_count == 1 && conf.voters[0] == 2);
+    cluster_free(c);
+}
+
 /* Danger: the first change in the log makes a group of one out of a member that
  * only joins. */
 TEST(membership, a_member_without_configuration_makes_none_up)

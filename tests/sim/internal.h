@@ -18,6 +18,7 @@
 #define WATCHERS_MAX   6
 #define VALUE_SIZE_MAX 56
 #define TICK_NS        INT64_C(100000000)
+#define ELECTION_TICKS 10
 #define MS             INT64_C(1000000)
 
 struct sim;
@@ -41,9 +42,8 @@ struct member {
     bool joins;     /* later: no configuration of its own, and its id is told */
     bool was_alone; /* when it last ran */
     bool muted;     /* nothing that it sent arrives; until it crashes */
-    uint64_t life;
+    uint64_t life, ticks;
     int64_t up_since_ns;
-    int64_t leaves_ns; /* knows that it was removed, and ends then; 0: no */
     int64_t clock_offset_ns;
     int64_t clock_drift_ppm;
 
@@ -297,6 +297,8 @@ void safety_free(struct safety *x);
 void safety_check(struct member *m);
 /* What it promised is durable from now on. */
 void safety_saved(struct member *m, const struct raft_message *saved);
+/* Likewise what it found when it started: more than was synced, perhaps. */
+void safety_started(struct member *m);
 /* The highest index that anybody applied; that is durable at a member. */
 uint64_t safety_applied(const struct sim *s);
 uint64_t safety_durable(const struct member *m);
@@ -306,13 +308,13 @@ void membership_init(struct sim *s); /* the first ones */
 void membership_begin(struct sim *s);
 void membership_fini(struct sim *s);
 void membership_tick(struct member *m);
-/* Whether its start was refused as it should be: it was removed. */
-bool membership_stays_out(struct member *m);
 /* `by` knows that m was removed, and answers it no more. */
 void membership_refuse(const struct member *by, struct member *m);
 /* A member may lose the end of its log now: two others have what it had. */
 bool membership_can_spare(const struct sim *s, const struct member *m);
 void membership_check_end(struct sim *s);
+/* Into the trace: where each member stands. */
+void membership_describe(struct sim *s);
 
 /* check_files.c */
 /* since: the highest revision that was acknowledged before the call began;

@@ -136,6 +136,7 @@ static void tick(struct sim *s, struct event *e)
     sim_at(s, &m->tick,
            s->now_ns + TICK_NS - TICK_NS / 1000000 * m->clock_drift_ppm, tick);
     if (!m->paused) {
+        m->ticks++;
         replica_tick(m->replica);
         member_turn(m);
         membership_tick(m);
@@ -178,7 +179,7 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .learners_max = MEMBERS_MAX,
         .tell = network_tell,
         .connected_ms = network_connected_ms,
-        .election_ticks = 10,
+        .election_ticks = ELECTION_TICKS,
         .heartbeat_ticks = 1,
         .tick_ns = TICK_NS,
         .seed = hash_u64(m->sim->options.seed ^ m->id ^ (++m->life << 32)),
@@ -230,15 +231,12 @@ void member_start(struct member *m)
     must(!m->up);
     struct fault fault = {{0}};
     const enum status st = open_member(m, &fault);
-    if (st == ST_INVALID && membership_stays_out(m)) {
-        free_member(m);
-        return;
-    }
     if (st != ST_OK) {
         sim_fail(m->sim, "member %u cannot restart: %s: %s", member_number(m),
                  status_name(st), fault.text);
         return;
     }
+    safety_started(m);
     m->up = true;
     m->up_since_ns = m->sim->now_ns;
     m->muted = false;
@@ -270,7 +268,6 @@ static void close_member(struct member *m)
     free_member(m);
     m->flushing = NULL;
     m->up = m->watches = false;
-    m->leaves_ns = 0;
     heap_remove(&m->sim->events, &m->tick.at);
     heap_remove(&m->sim->events, &m->saved.at);
     heap_remove(&m->sim->events, &m->flushed.at);

@@ -157,16 +157,6 @@ static void leave(struct member *m)
     member_end(m);
 }
 
-bool membership_stays_out(struct member *m)
-{
-    if (!membership_has_left(replica_membership(m->replica), m->id)) {
-        return false;
-    }
-    sim_note(m->sim, "%u was removed and does not start", member_number(m));
-    m->gone = true;
-    return true;
-}
-
 void membership_refuse(const struct member *by, struct member *m)
 {
     if (m->up && !m->paused) {
@@ -176,28 +166,16 @@ void membership_refuse(const struct member *by, struct member *m)
     }
 }
 
-/* As node/node.c: the others have a moment to learn of it.  And as the peers'
- * links, which are made anew now and then. */
+/* As the peers' links, which are made anew now and then. */
 void membership_tick(struct member *m)
 {
     struct sim *s = m->sim;
-    if (!m->up || m->paused) {
-        return;
-    }
-    if (replica_was_removed(m->replica) && m->leaves_ns == 0) {
-        m->leaves_ns = s->now_ns + 10 * TICK_NS;
-    }
-    if (m->leaves_ns != 0 && s->now_ns >= m->leaves_ns) {
-        leave(m);
-        return;
-    }
     for (uint32_t i = 0; i < s->members_count; i++) {
-        struct member *by = &s->members[i];
-        if (by != m && by->up && !by->paused && !network_is_cut(s, m, by) &&
-            !network_is_cut(s, by, m) &&
-            membership_has_left(replica_membership(by->replica), m->id)) {
+        const struct member *by = &s->members[i];
+        if (m->up && !m->paused && by != m && by->up && !by->paused &&
+            !network_is_cut(s, m, by) && !network_is_cut(s, by, m) &&
+            replica_has_left(by->replica, m->id)) {
             membership_refuse(by, m);
-            return;
         }
     }
 }
@@ -667,5 +645,47 @@ void membership_check_end(struct sim *s)
             sim_fail(s, "members %u and %u know other members",
                      member_number(l), i + 1);
         }
+    }
+}
+
+static size_t print_ids(char *to, size_t size, const char *what,
+                        const uint64_t *ids, size_t count)
+{
+    size_t used = (size_t)snprintf(to, size, " %s", what);
+    for (size_t i = 0; i < count && used < size; i++) {
+        used += (size_t)snprintf(to + used, size - used, " %llx",
+                                 (unsigned long long)ids[i]);
+    }
+    return used < size ? used : size;
+}
+
+void membership_describe(struct sim *s)
+{
+    for (uint32_t i = 0; i < s->members_count; i++) {
+        const struct member *m = &s->members[i];
+        if (!m->up) {
+            sim_note(s, "%u is not up", i + 1);
+            continue;
+        }
+        struct raft_status r;
+        struct raft_conf_state c;
+        char conf[200];
+        raft_status(replica_raft(m->replica), &r);
+        raft_conf(replica_raft(m->replica), &c);
+        size_t used =
+            print_ids(conf, sizeof conf, "voters", c.voters, c.voters_count);
+        used += print_ids(conf + used, sizeof conf - used, "outgoing",
+                          c.voters_outgoing, c.voters_outgoing_count);
+        (void)print_ids(conf + used, sizeof conf - used, "learners", c.learners,
+                        c.learners_count);
+        sim_note(
+            s,
+            "%u is %llx, role %d term %llu of %llx, log %llu to %llu of "
+            "term %llu, committed %llu, applied %llu%s,%s",
+            i + 1, (unsigned long long)m->id, r.soft.role,
+            (unsigned long long)r.hard.term, (unsigned long long)r.soft.leader,
+            (unsigned long long)r.first_index, (unsigned long long)r.last_index,
+            (unsigned long long)r.last_term, (unsigned long long)r.hard.commit,
+            (unsigned long long)r.applied, r.has_lost ? ", lost" : "", conf);
     }
 }

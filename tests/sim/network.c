@@ -54,8 +54,7 @@ static void deliver(struct flight *f, struct member *from, struct member *to)
 
 static bool knows_as_removed(const struct member *m, uint64_t id)
 {
-    return m->up && !m->paused &&
-           membership_has_left(replica_membership(m->replica), id);
+    return m->up && !m->paused && replica_has_left(m->replica, id);
 }
 
 static void arrive(struct sim *s, struct event *e)

@@ -3,7 +3,7 @@
  *   election safety        at most one leader in a term, who votes in its own
  *                          configuration and has the durable votes of a quorum
  *                          of it; no member votes twice in a term, nor leads
- *                          when it knows that it was removed
+ *                          for long when it knows that it was removed
  *   commitment             what a leader commits is durable at a quorum of its
  *                          configuration; of both halves of a joint one
  *   leader completeness    a new leader has every entry that was committed
@@ -34,7 +34,8 @@ struct safety {
         uint64_t last;      /* the highest index */
         uint64_t committed; /* as a leader, of which term */
         uint64_t leads_term;
-        struct membership_conf conf; /* at the last look */
+        uint64_t leads_since, there_until; /* in its ticks */
+        struct membership_conf conf;       /* at the last look */
     } of[MEMBERS_MAX];
 };
 
@@ -148,6 +149,22 @@ void safety_saved(struct member *m, const struct raft_message *saved)
     }
 }
 
+void safety_started(struct member *m)
+{
+    struct promises *p = promises_of(m);
+    const struct raft *r = replica_raft(m->replica);
+    struct raft_status s;
+    raft_status(r, &s);
+    note_vote(m, s.hard.term, s.hard.vote);
+    make_room(&p->term_at, &p->capacity, s.last_index);
+    for (uint64_t i = s.first_index; i <= s.last_index; i++) {
+        if (raft_term_at(r, i, &p->term_at[i]) != ST_OK) {
+            p->term_at[i] = 0;
+        }
+    }
+    p->last = s.last_index > p->last ? s.last_index : p->last;
+}
+
 uint64_t safety_applied(const struct sim *s)
 {
     return s->safety->applied;
@@ -207,7 +224,7 @@ static bool votes_in(const struct membership_conf *c, uint64_t id)
 static void check_elected(struct member *m, const struct membership_conf *conf,
                           uint64_t term)
 {
-    if (!votes_in(conf, m->id)) {
+    if (!votes_in(conf, m->id) && !replica_was_removed(m->replica)) {
         sim_fail(m->sim, "member %u leads term %llu and has no vote itself",
                  member_number(m), (unsigned long long)term);
     } else if (!is_quorum(m->sim, conf, 0, term, m->id)) {
@@ -244,6 +261,9 @@ static void check_leader(struct member *m, const struct raft_status *s)
     struct promises *p = promises_of(m);
     const struct membership_conf before = p->conf;
     const uint64_t term = s->hard.term;
+    if (!replica_was_removed(m->replica)) {
+        p->there_until = m->ticks;
+    }
     struct raft_conf_state conf;
     raft_conf(replica_raft(m->replica), &conf);
     membership_conf_set(&p->conf, &conf);
@@ -266,9 +286,15 @@ static void check_leader(struct member *m, const struct raft_status *s)
         check_committed(m, &before, &p->conf, s->hard.commit, term);
     }
     p->committed = s->hard.commit;
-    p->leads_term = term;
-    if (replica_was_removed(m->replica)) {
-        sim_fail(m->sim, "member %u was removed and leads", member_number(m));
+    if (p->leads_term != term) {
+        p->leads_term = term;
+        p->leads_since = m->ticks;
+    }
+    if (replica_was_removed(m->replica) &&
+        m->ticks > p->leads_since + ELECTION_TICKS &&
+        m->ticks > p->there_until + ELECTION_TICKS) {
+        sim_fail(m->sim, "member %u was removed and leads on",
+                 member_number(m));
     }
 }
 

@@ -303,6 +303,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
         run_until(s, s->now_ns + options->healed_ms * MS);
         settle(s);
         if (!sim_failed(s) && ret->acknowledged < before + 10) {
+            membership_describe(s);
             sim_fail(s, "no progress after healing");
         }
     }
