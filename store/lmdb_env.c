@@ -187,8 +187,8 @@ static enum status open_databases(struct lmdb_env *e, struct fault *reterr)
     return ST_OK;
 }
 
-enum status lmdb_env_open(struct lmdb_env *e, const char *path,
-                          uint64_t map_size, struct fault *reterr)
+static enum status open_at(struct lmdb_env *e, const char *path, unsigned flags,
+                           uint64_t map_size, struct fault *reterr)
 {
     *e = (struct lmdb_env){0};
     int rc = mdb_env_create(&e->env);
@@ -204,7 +204,8 @@ enum status lmdb_env_open(struct lmdb_env *e, const char *path,
         rc = mdb_env_set_maxdbs(e->env, TREES_COUNT + 1);
     }
     if (rc == MDB_SUCCESS) {
-        rc = mdb_env_open(e->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+        rc =
+            mdb_env_open(e->env, path, MDB_NOTLS | MDB_NORDAHEAD | flags, 0600);
     }
     if (rc != MDB_SUCCESS) {
         lmdb_env_close(e);
@@ -225,6 +226,18 @@ enum status lmdb_env_open(struct lmdb_env *e, const char *path,
         lmdb_env_close(e);
     }
     return st;
+}
+
+enum status lmdb_env_open(struct lmdb_env *e, const char *path,
+                          uint64_t map_size, struct fault *reterr)
+{
+    return open_at(e, path, 0, map_size, reterr);
+}
+
+enum status lmdb_env_open_file(struct lmdb_env *e, const char *path,
+                               uint64_t map_size, struct fault *reterr)
+{
+    return open_at(e, path, MDB_NOSUBDIR, map_size, reterr);
 }
 
 void lmdb_env_close(struct lmdb_env *e)

@@ -28,6 +28,15 @@ struct lmdb_env {
  * struct is empty again. */
 enum status lmdb_env_open(struct lmdb_env *e, const char *path,
                           uint64_t map_size, struct fault *reterr) MUST_USE;
+/* The same with the path of the file; its lock file is PATH-lock. */
+enum status lmdb_env_open_file(struct lmdb_env *e, const char *path,
+                               uint64_t map_size,
+                               struct fault *reterr) MUST_USE;
+/* Makes the file data.mdb with its databases in the directory, whole or not at
+ * all also when power is lost; one that is there is left alone. The directory
+ * is the caller's alone (lmdb_make.c). */
+enum status lmdb_env_make(const char *directory, uint64_t map_size,
+                          struct fault *reterr) MUST_USE;
 void lmdb_env_close(struct lmdb_env *e); /* an empty one is fine */
 
 /* The status of a failed LMDB call, with "cannot <doing>: <why>". Not for

@@ -153,6 +153,9 @@ enum status store_open(const char *path, const struct store_options *options,
     state_init(&s->state);
     enum status st = lock_directory(s, path, reterr);
     if (st == ST_OK) {
+        st = lmdb_env_make(path, options->map_size, reterr);
+    }
+    if (st == ST_OK) {
         st = lmdb_env_open(&s->env, path, options->map_size, reterr);
     }
     if (st == ST_OK) {
