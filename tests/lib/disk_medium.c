@@ -232,8 +232,9 @@ static void keep(struct medium_file *f, const struct write *w, uint64_t begin,
 
 /* Each sector was written back for the last time after some number of the
  * writes; the write that came then may be torn. */
-static void keep_by_sector(struct medium_file *f, const struct write *w,
-                           size_t number, const struct fate *fate)
+static void keep_by_sector(struct medium *m, struct medium_file *f,
+                           const struct write *w, size_t number,
+                           const struct fate *fate)
 {
     const uint64_t end = w->offset + w->data->size;
     for (uint64_t at = w->offset - w->offset % MEDIUM_SECTOR_SIZE; at < end;
@@ -241,6 +242,7 @@ static void keep_by_sector(struct medium_file *f, const struct write *w,
         const uint64_t dice = hash_u64(fate->seed ^ hash_u64(at));
         const uint64_t last = hash_u64(dice) % (fate->count + 1);
         const uint64_t cut = at + 1 + (dice >> 8) % (MEDIUM_SECTOR_SIZE - 1);
+        m->torn += number == last && dice % 4 < 2;
         if (number < last) {
             keep(f, w, at, at + MEDIUM_SECTOR_SIZE);
         } else if (number == last && dice % 4 == 0) {
@@ -303,15 +305,18 @@ static void settle(struct medium *m, struct medium_file *f)
             keep(f, w, 0, UINT64_MAX);
             break;
         case KEEP_NONE:
+            m->lost++;
             break;
         case KEEP_IN_ORDER:
             if (number <= fate.cut) {
                 keep(f, w, 0,
                      number < fate.cut ? UINT64_MAX : w->offset + fate.into);
             }
+            m->lost += number > fate.cut;
+            m->torn += number == fate.cut && fate.into > 0;
             break;
         case KEEP_BY_SECTOR:
-            keep_by_sector(f, w, number, &fate);
+            keep_by_sector(m, f, w, number, &fate);
             break;
         }
         number++;
@@ -389,6 +394,8 @@ static struct medium_file *twin(const struct medium *to,
 
 void medium_copy(struct medium *to, const struct medium *from)
 {
+    to->lost = from->lost;
+    to->torn = from->torn;
     list_each (l, &from->files) {
         const struct medium_file *old =
             container_of(l, struct medium_file, in_medium);

@@ -34,6 +34,7 @@ struct medium {
     struct medium_names cached, durable;
     struct list changes; /* of names, in order, not synced */
     struct prng chance;
+    uint64_t lost, torn; /* writes; sectors */
 };
 
 void medium_init(struct medium *m, uint64_t seed);

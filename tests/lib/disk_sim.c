@@ -504,6 +504,17 @@ void disk_sim_set_capacity(struct disk_sim *sim, uint64_t bytes)
     sim->capacity = bytes;
 }
 
+uint64_t disk_sim_used(const struct disk_sim *sim)
+{
+    return medium_used(&sim->medium);
+}
+
+struct disk_sim_losses disk_sim_losses(const struct disk_sim *sim)
+{
+    return (struct disk_sim_losses){.lost = sim->medium.lost,
+                                    .torn = sim->medium.torn};
+}
+
 struct bytes disk_sim_contents(const struct disk_sim *sim, const char *name)
 {
     const struct medium_file *f = medium_find(&sim->medium, name);

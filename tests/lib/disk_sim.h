@@ -95,6 +95,14 @@ uint64_t disk_sim_faults_struck(const struct disk_sim *sim);
 /* Bytes that all files together may hold; 1 TiB at first. Beyond it a write
  * writes what fits and returns ST_NO_SPACE. */
 void disk_sim_set_capacity(struct disk_sim *sim, uint64_t bytes);
+/* What they hold now. */
+uint64_t disk_sim_used(const struct disk_sim *sim);
+/* What power cuts and failed syncs did: writes of which nothing is left, and
+ * sectors of which a part is. */
+struct disk_sim_losses {
+    uint64_t lost, torn;
+};
+struct disk_sim_losses disk_sim_losses(const struct disk_sim *sim);
 
 /* --- looking at the medium, and damaging it --- */
 

@@ -20,7 +20,7 @@ enum fate { FATE_LATE, FATE_UNHEARD, FATE_AT_COMMIT, FATES };
 void aim_draw_profile(struct sim *s)
 {
     struct profile *p = &s->profile;
-    p->old_leaders = prng_chance(&s->prng, 1, 6) && s->options.members >= 3;
+    p->old_leaders = prng_chance(&s->prng, 1, 5) && s->options.members >= 3;
     p->answers_kill = prng_chance(&s->prng, 1, 4);
     if (p->old_leaders) { /* nothing else may spoil it */
         p->leaders_die = p->slow_disk = p->slow_network = false;

@@ -8,6 +8,8 @@
 #include "node/mend.h"
 #include "tests/sim/internal.h"
 
+#define SECTOR 512
+
 static void ignore(void *arg, const struct raft_entry *e)
 {
     (void)arg;
@@ -30,6 +32,42 @@ static bool is_mendable(const struct disk_sim *medium,
     return st == ST_CORRUPT && recovery.end_is_known;
 }
 
+/* A bit that flips by itself; a write that never came to the disk; one that
+ * went to another place. */
+static const enum sim_fault harms[] = {
+    SIM_FAULT_LOG_DAMAGED, SIM_FAULT_WRITE_LOST, SIM_FAULT_WRITE_MISDIRECTED};
+
+/* The copy, in which a bit near `offset` was turned over, gets that harm
+ * instead; false when it would be none. */
+static bool harm(struct sim *s, const struct disk_sim *medium,
+                 struct disk_sim **copy, enum sim_fault kind, const char *name,
+                 uint64_t offset)
+{
+    if (kind == SIM_FAULT_LOG_DAMAGED) {
+        return true;
+    }
+    const struct bytes old = disk_sim_contents(medium, name);
+    const uint64_t at = offset - offset % SECTOR;
+    const uint64_t size = old.size - at < SECTOR ? old.size - at : SECTOR;
+    static const uint8_t nothing[SECTOR];
+    if (memcmp(old.data + at, nothing, size) == 0) {
+        return false; /* nothing was written there */
+    }
+    struct buf file = {0};
+    buf_append(&file, old);
+    if (kind == SIM_FAULT_WRITE_MISDIRECTED) {
+        const uint64_t to =
+            prng_below(&s->prng, (old.size - size) / SECTOR + 1) * SECTOR;
+        memcpy(file.data + to, old.data + at, size);
+    }
+    memset(file.data + at, 0, size);
+    disk_sim_free(*copy);
+    *copy = disk_sim_clone(medium, prng_next(&s->prng));
+    disk_sim_put(*copy, name, buf_bytes(&file));
+    buf_fini(&file);
+    return true;
+}
+
 void member_damage(struct member *m)
 {
     must(!m->up);
@@ -40,17 +78,21 @@ void member_damage(struct member *m)
         }
     }
     const struct wal_options wo = member_wal_options(m);
-    for (int tries = 0; tries < 20; tries++) {
+    for (int tries = 0; tries < 40; tries++) {
         char name[256];
         uint64_t offset;
         struct disk_sim *copy =
             disk_sim_clone(m->disk_sim, prng_next(&s->prng));
-        if (disk_sim_flip_any(copy, name, &offset) && is_mendable(copy, &wo)) {
+        const enum sim_fault kind = harms[prng_below(&s->prng, 3)];
+        if (disk_sim_flip_any(copy, name, &offset) &&
+            harm(s, m->disk_sim, &copy, kind, name, offset) &&
+            is_mendable(copy, &wo)) {
             disk_sim_free(m->disk_sim);
             m->disk_sim = copy;
-            sim_count(s, SIM_FAULT_LOG_DAMAGED);
-            sim_note(s, "%u has its log damaged, %s at %llu", member_number(m),
-                     name, (unsigned long long)offset);
+            sim_count(s, kind);
+            sim_note(s, "%u has its log damaged, kind %d, %s at %llu",
+                     member_number(m), (int)kind, name,
+                     (unsigned long long)offset);
             return;
         }
         disk_sim_free(copy);

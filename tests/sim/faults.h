@@ -25,8 +25,17 @@
     ROW(CLOCK_WRONG, "start with a wrong clock")                               \
     ROW(CLOCK_DRIFT, "start with a drifting clock")                            \
     ROW(CLOCK_JUMP, "clock jump of up to 10 s")                                \
+    ROW(SYNC_FAILS, "sync that fails: the member stops")                       \
+    ROW(WRITE_FAILS, "write that fails, likewise")                             \
+    ROW(READ_FAILS, "read that fails at a start")                              \
+    ROW(DISK_FULL, "full disk, for up to 4 s")                                 \
     ROW(SLOW_DISK, "save that takes up to 1.5 s")                              \
-    ROW(LOG_DAMAGED, "log damaged in its middle")                              \
+    ROW(WRITES_UNSYNCED, "unsynced write of which a crash leaves nothing")     \
+    ROW(SECTORS_TORN, "sector torn by a crash")                                \
+    ROW(WRITE_LOST, "write in a log that was lost, though synced")             \
+    ROW(WRITE_MISDIRECTED, "write in a log that went elsewhere")               \
+    ROW(STORE_ROTS, "bit rot in a copy of a store, which must be seen")        \
+    ROW(LOG_DAMAGED, "bit rot in a log")                                       \
     ROW(STATE_SENT, "whole state sent to a member")                            \
     ROW(COMPACTION, "compaction")                                              \
     ROW(MEMBER_ADDED, "voter added")                                           \

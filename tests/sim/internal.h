@@ -42,6 +42,8 @@ struct member {
     bool joins;     /* later: no configuration of its own, and its id is told */
     bool was_alone; /* when it last ran */
     bool muted;     /* nothing that it sent arrives; until it crashes */
+    bool broken;    /* its disk failed: it does nothing more, and stops */
+    bool disk_full;
     uint64_t life, ticks;
     int64_t up_since_ns;
     int64_t clock_offset_ns;
@@ -63,6 +65,10 @@ struct member {
     size_t seen_events; /* and what it has told of sim.all */
 
     struct event tick, saved, flushed, restart, doom, join;
+    struct event stop, room;
+    uint64_t struck;           /* faults of its disk before it started */
+    enum sim_fault disk_fault; /* what is planned */
+    struct disk_sim_losses losses;
     int64_t died_ns;
     uint64_t doom_above; /* it dies when it applies more; 0: it does not */
 };
@@ -143,6 +149,7 @@ struct profile {
     bool leaders_die;  /* soon after they were elected */
     bool old_leaders;  /* ... and come back when the next one dies */
     bool answers_kill; /* leaders die when a renewal was answered */
+    bool bad_disks;    /* that fail and are full */
     uint64_t message_bytes_max;
     uint64_t lasts_ns; /* at most, a crash or a pause */
 };
@@ -175,6 +182,8 @@ struct sim {
     int64_t compact_asked; /* the highest revision */
     struct event fault;
     uint64_t fates; /* aim.c */
+    struct event disk_trouble;
+    struct prng disk_prng; /* its own */
     struct safety *safety;
 };
 
@@ -211,6 +220,7 @@ static inline void sim_count(struct sim *s, enum sim_fault what)
 void member_init(struct sim *s, uint32_t number);
 void member_start(struct member *m);
 void member_crash(struct member *m); /* power cut */
+void member_stop(struct member *m);  /* the process alone ends */
 void member_end(struct member *m);   /* in good order, and for good */
 void member_lose_data(struct member *m);
 void member_fini(struct member *m);
@@ -226,6 +236,7 @@ bool member_export(struct member *m, struct raft_message *message,
                    struct buf *to);
 
 struct wal_options member_wal_options(const struct member *m);
+struct store_options member_store_options(void);
 
 /* aim.c: faults that aim at a moment. */
 void aim_draw_profile(struct sim *s);
@@ -235,6 +246,26 @@ void aim_at_leader(struct member *m);
 void aim_at_turn(struct member *m);
 /* a renewal was answered, the first for so long. True: the leader dies. */
 bool aim_at_renewal(struct sim *s, int64_t idle_ns);
+
+/* disk.c */
+void disk_init(struct sim *s);
+void disk_fini(struct sim *s);
+/* What it has lost and torn since the last time. */
+void disk_count_losses(struct member *m);
+/* rot.c: a copy of its store, in which a bit turns over, shows nothing wrong.
+ */
+void rot_check(struct member *m);
+/* No fault is planned any more, and there is room. */
+void disk_calm(struct member *m);
+void disk_before_start(struct member *m);
+/* It stops, if a planned fault or a full disk explains that; else the run has
+ * failed. */
+void disk_failed(struct member *m, enum status st, const char *doing,
+                 const struct fault *fault);
+/* True: explained, and it will be tried again. */
+bool disk_start_failed(struct member *m, enum status st);
+/* Makes the next segment of the log. */
+void disk_tend(struct member *m);
 
 /* damage.c: a bit of a log flips while its member is down, or not. */
 void member_damage(struct member *m);

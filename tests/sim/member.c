@@ -47,7 +47,7 @@ static void send_lease(void *arg, uint64_t to, struct buf *take)
 
 void member_receive_lease(struct member *m, uint64_t from, struct bytes frame)
 {
-    if (m->up && !m->paused) {
+    if (m->up && !m->paused && !m->broken) {
         replica_receive_lease(m->replica, from, frame);
         member_turn(m);
     }
@@ -135,7 +135,10 @@ static void tick(struct sim *s, struct event *e)
     }
     sim_at(s, &m->tick,
            s->now_ns + TICK_NS - TICK_NS / 1000000 * m->clock_drift_ppm, tick);
-    if (!m->paused) {
+    if (!m->paused && !m->broken) {
+        if (m->saving_count == 0) {
+            disk_tend(m);
+        }
         m->ticks++;
         replica_tick(m->replica);
         member_turn(m);
@@ -143,7 +146,7 @@ static void tick(struct sim *s, struct event *e)
     }
 }
 
-static struct store_options store_options_of(void)
+struct store_options member_store_options(void)
 {
     struct store_options so;
     store_options_default(&so);
@@ -164,7 +167,7 @@ struct wal_options member_wal_options(const struct member *m)
 
 static enum status open_member(struct member *m, struct fault *reterr)
 {
-    const struct store_options so = store_options_of();
+    const struct store_options so = member_store_options();
     enum status st = store_open(m->directory, &so, &m->store, reterr);
     if (st != ST_OK) {
         return st;
@@ -204,6 +207,7 @@ static enum status open_member(struct member *m, struct fault *reterr)
     }
     const struct wal_options wo = member_wal_options(m);
     struct disk *disk;
+    disk_before_start(m);
     st = disk_sim_open(m->disk_sim, &disk, reterr);
     must(st == ST_OK);
     struct wal_recovery recovery;
@@ -231,6 +235,10 @@ void member_start(struct member *m)
     must(!m->up);
     struct fault fault = {{0}};
     const enum status st = open_member(m, &fault);
+    if (st != ST_OK && disk_start_failed(m, st)) {
+        free_member(m);
+        return;
+    }
     if (st != ST_OK) {
         sim_fail(m->sim, "member %u cannot restart: %s: %s", member_number(m),
                  status_name(st), fault.text);
@@ -267,7 +275,7 @@ static void close_member(struct member *m)
     m->was_alone = replica_is_alone(m->replica);
     free_member(m);
     m->flushing = NULL;
-    m->up = m->watches = false;
+    m->up = m->watches = m->broken = false;
     heap_remove(&m->sim->events, &m->tick.at);
     heap_remove(&m->sim->events, &m->saved.at);
     heap_remove(&m->sim->events, &m->flushed.at);
@@ -279,6 +287,17 @@ void member_crash(struct member *m)
     sim_note(m->sim, "%u crashes", member_number(m));
     sim_count(m->sim, SIM_FAULT_CRASH);
     disk_sim_crash(m->disk_sim);
+    close_member(m);
+    m->paused = false;
+    m->died_ns = m->sim->now_ns;
+    disk_count_losses(m);
+    rot_check(m);
+}
+
+void member_stop(struct member *m)
+{
+    must(m->up);
+    sim_note(m->sim, "%u stops", member_number(m));
     close_member(m);
     m->paused = false;
     m->died_ns = m->sim->now_ns;
@@ -298,6 +317,7 @@ void member_lose_data(struct member *m)
     char command[320];
     disk_sim_free(m->disk_sim);
     m->disk_sim = disk_sim_new(prng_next(&m->sim->prng));
+    m->losses = (struct disk_sim_losses){0};
     m->lost_index = m->lost_term = 0;
     (void)snprintf(command, sizeof command, "rm -rf '%s'", m->directory);
     must(system(command) == 0);
@@ -335,7 +355,7 @@ static enum status install(struct member *m, const struct raft_message *x,
     m->flushing = NULL;
     store_close(m->store);
     m->store = NULL;
-    const struct store_options so = store_options_of();
+    const struct store_options so = member_store_options();
     enum status st = store_import_install(m->incoming, reterr);
     store_import_free(m->incoming);
     m->incoming = NULL;
@@ -384,7 +404,7 @@ bool member_export(struct member *m, struct raft_message *message,
 static bool import(struct member *m, struct bytes state)
 {
     struct fault fault = {{0}};
-    const struct store_options so = store_options_of();
+    const struct store_options so = member_store_options();
     const struct store_identity identity = {.cluster_id = 1,
                                             .member_id = m->id};
     store_import_free(m->incoming);
@@ -405,6 +425,9 @@ static bool import(struct member *m, struct bytes state)
 static void saved(struct sim *s, struct event *e)
 {
     struct member *m = container_of(e, struct member, saved);
+    if (m->broken) {
+        return;
+    }
     if (m->paused) {
         sim_at(s, e, s->now_ns + 10 * MS, saved);
         return;
@@ -412,6 +435,7 @@ static void saved(struct sim *s, struct event *e)
     struct fault fault = {{0}};
     enum status st = ST_OK;
     if (m->saving[0].snapshot != NULL) {
+        disk_calm(m); /* node/install.c is tested elsewhere */
         st = install(m, &m->saving[0], &fault);
         if (st == ST_OK) {
             st = append(m, &m->saving[0], &fault);
@@ -423,10 +447,6 @@ static void saved(struct sim *s, struct event *e)
     if (st == ST_OK && m->trims) {
         st = wal_trim(m->wal, m->trim_index, m->trim_term, &fault);
     }
-    bool more = st == ST_OK;
-    while (more && st == ST_OK) {
-        st = wal_tend(m->wal, UINT64_MAX, &more, &fault);
-    }
     for (size_t i = 0; i < m->saving_count; i++) {
         if (st == ST_OK) {
             safety_saved(m, &m->saving[i]);
@@ -436,9 +456,10 @@ static void saved(struct sim *s, struct event *e)
     }
     m->saving_count = 0;
     if (st != ST_OK) {
-        sim_fail(s, "member %u cannot save: %s", member_number(m), fault.text);
+        disk_failed(m, st, "save", &fault);
         return;
     }
+    disk_tend(m);
     member_turn(m);
 }
 
@@ -450,16 +471,18 @@ static void begin_save(struct member *m)
     }
     struct fault fault = {{0}};
     bool alone = false;
+    enum status st = ST_OK;
     while (
-        !alone && m->saving_count < count_of(m->saving) &&
+        st == ST_OK && !alone && m->saving_count < count_of(m->saving) &&
         (m->saving_count == 0 || !replica_next_save_is_snapshot(m->replica)) &&
         replica_take_save(m->replica, &m->saving[m->saving_count])) {
         const struct raft_message *x = &m->saving[m->saving_count++];
         alone = x->snapshot != NULL;
-        if (!alone && append(m, x, &fault) != ST_OK) {
-            sim_fail(m->sim, "member %u cannot append: %s", member_number(m),
-                     fault.text);
-        }
+        st = alone ? ST_OK : append(m, x, &fault);
+    }
+    if (st != ST_OK) {
+        disk_failed(m, st, "append", &fault);
+        return;
     }
     m->trims = m->saving_count > 0 && !alone &&
                replica_trim_point(m->replica, &m->trim_index, &m->trim_term);
@@ -481,6 +504,13 @@ static void flushed(struct sim *s, struct event *e)
         sim_at(s, e, s->now_ns + 10 * MS, flushed);
         return;
     }
+    if (m->disk_full) { /* as node/flush.c */
+        replica_set_disk_full(m->replica, true);
+        sim_at(s, e, s->now_ns + 200 * MS, flushed);
+        member_turn(m);
+        return;
+    }
+    replica_set_disk_full(m->replica, false);
     struct fault fault = {{0}};
     if (store_flush_run(m->flushing, &fault) != ST_OK ||
         store_flush_end(m->store, m->flushing, &fault) != ST_OK) {
@@ -507,7 +537,7 @@ static void begin_flush(struct member *m)
 
 void member_turn(struct member *m)
 {
-    if (!m->up || m->paused || sim_failed(m->sim)) {
+    if (!m->up || m->paused || m->broken || sim_failed(m->sim)) {
         return;
     }
     const struct replica_clock clock = clock_of(m);
@@ -534,7 +564,9 @@ void member_turn(struct member *m)
     lessees_check(m);
     member_note_regained(m);
     begin_save(m);
-    begin_flush(m);
+    if (!m->broken) {
+        begin_flush(m);
+    }
 }
 
 void member_receive(struct member *m, struct raft_message *take,
@@ -542,7 +574,7 @@ void member_receive(struct member *m, struct raft_message *take,
 {
     const bool is_state = take->type == RAFT_MSG_SNAPSHOT;
     const bool busy = m->saving_count > 0 && m->saving[0].snapshot != NULL;
-    if (m->up && !m->paused && !(is_state && busy) &&
+    if (m->up && !m->paused && !m->broken && !(is_state && busy) &&
         (!is_state || import(m, state))) {
         struct fault fault = {{0}};
         if (replica_receive(m->replica, take, &fault) != ST_OK) {

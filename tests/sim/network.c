@@ -44,7 +44,7 @@ static void deliver(struct flight *f, struct member *from, struct member *to)
         member_receive_lease(to, from->id, buf_bytes(&f->bytes));
         break;
     case FLIGHT_TOLD:
-        if (to->up && !to->paused) {
+        if (to->up && !to->paused && !to->broken) {
             replica_hear(to->replica, from->id, buf_bytes(&f->bytes));
             member_turn(to);
         }

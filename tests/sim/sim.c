@@ -155,6 +155,9 @@ static void cause_trouble(struct sim *s, struct event *e)
 static void heal(struct sim *s)
 {
     s->healed = true;
+    for (uint32_t i = 0; i < s->members_count; i++) {
+        disk_calm(&s->members[i]);
+    }
     sim_note(s, "healed");
     network_heal(s);
     for (uint32_t i = 0; i < s->members_count; i++) {
@@ -221,6 +224,7 @@ static void tear_down(struct sim *s)
         heap_remove(&s->events, &s->lessees[i].next.at);
     }
     heap_remove(&s->events, &s->fault.at);
+    disk_fini(s);
     membership_fini(s);
     for (uint32_t i = 0; i < s->members_count; i++) {
         heap_remove(&s->events, &s->members[i].restart.at);
@@ -277,6 +281,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     must(mkdtemp(s->directory) != NULL);
     s->safety = safety_new();
     draw_profile(s);
+    disk_init(s);
     membership_init(s);
     for (uint32_t i = 0; i < options->members && !sim_failed(s); i++) {
         member_start(&s->members[i]);

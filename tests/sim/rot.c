@@ -1,0 +1,118 @@
+/* Bit rot in a store.  A member that finds some stops, and is replaced
+ * (membership.c loses all of one's data); what must never be is that it serves
+ * what has changed.  So when a member is down, a byte changes in a copy of what
+ * it has on its disk, and everything in there is read: it is as it was, or the
+ * reader is told, or its process ends (store/README.md, S10).
+ *
+ * The reader is a process of its own: LMDB believes its pages. */
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "tests/sim/internal.h"
+
+#define TIMES 4 /* bytes changed, one after the other, each in a new copy */
+
+enum verdict { SAME, REFUSED, WRONG };
+
+struct rot {
+    char from[320], directory[320], to[340];
+    struct prng prng;
+    uint32_t right; /* hash of the state */
+};
+
+static bool copy(const struct rot *r)
+{
+    char command[1600];
+    (void)snprintf(command, sizeof command,
+                   "rm -rf '%s' && mkdir '%s' && cp '%s' '%s'", r->directory,
+                   r->directory, r->from, r->to);
+    return system(command) == 0;
+}
+
+static bool hash(const struct rot *r, uint32_t *ret)
+{
+    const struct store_options o = member_store_options();
+    struct store *s = NULL;
+    struct fault fault = {{0}};
+    const bool ok = store_open(r->directory, &o, &s, &fault) == ST_OK &&
+                    store_hash(s, ret, &fault) == ST_OK;
+    store_close(s);
+    return ok;
+}
+
+static bool turn_over(struct rot *r)
+{
+    struct stat there;
+    uint8_t byte;
+    const int fd = open(r->to, O_RDWR | O_CLOEXEC);
+    must(fd >= 0 && fstat(fd, &there) == 0);
+    const off_t at = (off_t)prng_below(&r->prng, (uint64_t)there.st_size);
+    const bool done = pread(fd, &byte, 1, at) == 1;
+    byte ^= (uint8_t)(1u << prng_below(&r->prng, 8));
+    must(done && pwrite(fd, &byte, 1, at) == 1);
+    (void)close(fd);
+    return done;
+}
+
+static enum verdict examine(struct rot *r)
+{
+    const struct rlimit none = {0, 0};
+    static const int deaths[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+    for (unsigned i = 0; i < count_of(deaths); i++) {
+        (void)signal(deaths[i], SIG_DFL);
+    }
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)alarm(20);
+    (void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
+    uint32_t got;
+    if (!turn_over(r) || !hash(r, &got)) {
+        return REFUSED;
+    }
+    return got == r->right ? SAME : WRONG;
+}
+
+static void look(struct member *m, struct rot *r)
+{
+    (void)fflush(NULL);
+    const pid_t pid = fork();
+    must(pid >= 0);
+    if (pid == 0) {
+        _exit((int)examine(r));
+    }
+    int how;
+    must(waitpid(pid, &how, 0) == pid);
+    sim_count(m->sim, SIM_FAULT_STORE_ROTS);
+    if (WIFEXITED(how) && WEXITSTATUS(how) == WRONG) {
+        sim_fail(m->sim, "member %u serves what has changed on its disk",
+                 member_number(m));
+    }
+}
+
+void rot_check(struct member *m)
+{
+    struct sim *s = m->sim;
+    if (!s->profile.bad_disks || !prng_chance(&s->disk_prng, 1, 8)) {
+        return;
+    }
+    struct rot r = {0};
+    prng_init(&r.prng, prng_next(&s->disk_prng));
+    (void)snprintf(r.from, sizeof r.from, "%s/data.mdb", m->directory);
+    (void)snprintf(r.directory, sizeof r.directory, "%s/rot", s->directory);
+    (void)snprintf(r.to, sizeof r.to, "%s/data.mdb", r.directory);
+    if (!copy(&r) || !hash(&r, &r.right)) {
+        sim_fail(s, "member %u's store cannot be read from a copy",
+                 member_number(m));
+        return;
+    }
+    for (int i = 0; i < TIMES && !sim_failed(s); i++) {
+        must(copy(&r));
+        look(m, &r);
+    }
+}
