@@ -204,14 +204,14 @@ static enum status make_room(struct wal *w, const struct raft_entry *entries,
 static enum status write_batch(struct wal *w, const struct wal_batch *batch,
                                uint32_t kept, struct fault *reterr)
 {
-    const struct raft_entry *entries = batch->entries;
+    const struct raft_entry *entries =
+        batch->entries; /* NULL: there are none */
     const size_t count = batch->entries_count;
     size_t done = 0;
     bool written = false;
     while (done < count || !written) {
         const uint32_t left = sectors_left(w, kept);
-        const uint32_t fit =
-            entries_that_fit(entries + done, count - done, left);
+        const uint32_t fit = entries_that_fit(entries, count - done, left);
         if ((count > 0 && fit == 0) || left == 0) {
             const enum status st = wal_roll(w, 0, reterr);
             if (st != ST_OK) {
@@ -223,7 +223,8 @@ static enum status write_batch(struct wal *w, const struct wal_batch *batch,
             w->hard_state = *batch->hard_state;
         }
         struct record_head head = {.type = RECORD_BATCH, .entries = fit};
-        add_record(w, &head, entries + done);
+        add_record(w, &head, entries);
+        entries = fit > 0 ? entries + fit : entries;
         done += fit;
         written = true;
     }

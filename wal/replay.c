@@ -254,18 +254,22 @@ static enum status find_run(struct reading *r, const struct found *last,
 /* --- handing over --- */
 
 /* Entries above the start.  When the log ends at its start there are none,
- * though a leader may have replaced some that once were. */
-static void hand_over(struct reading *r, const struct scan *s)
+ * though a leader may have replaced some that once were.  False: whole records
+ * that do not belong together. */
+static bool hand_over(struct reading *r, const struct scan *s)
 {
     uint64_t at = 0;
     if (r->replay.last_index <= r->start_index) {
-        return;
+        return true;
     }
     for (uint32_t i = 0; i < s->head.entries; i++) {
         struct bytes data;
         const struct identifier id = scan_entry(s, i, &at, &data);
         if (id.index <= r->start_index) {
             continue;
+        }
+        if (id.index - 1 > r->recovery->last_index) {
+            return false; /* those between are missing */
         }
         struct raft_entry e = {.term = id.term,
                                .index = id.index,
@@ -276,11 +280,19 @@ static void hand_over(struct reading *r, const struct scan *s)
         if (r->recovery->first_index == 0) {
             r->recovery->first_index = id.index;
         }
-        must(id.index >= r->recovery->first_index);
         r->recovery->last_index = id.index;
         r->entry(r->arg, &e);
         payload_drop(e.payload);
     }
+    return true;
+}
+
+static enum status is_contradictory(struct reading *r, uint32_t segment,
+                                    struct fault *reterr)
+{
+    r->recovery->damaged_index = r->recovery->last_index + 1;
+    return is_corrupt(r, segment, 0,
+                      "entries are missing between whole records", reterr);
 }
 
 /* Reads one segment of the run up to sector `end`, where the record with the
@@ -299,8 +311,8 @@ static enum status read_segment(struct reading *r, size_t place, uint32_t end,
     }
     while (st == ST_OK && found == SCAN_RECORD && s.next < end) {
         st = scan_record(&s, &found, &bad, reterr);
-        if (st == ST_OK && found == SCAN_RECORD) {
-            hand_over(r, &s);
+        if (st == ST_OK && found == SCAN_RECORD && !hand_over(r, &s)) {
+            st = is_contradictory(r, segment->id, reterr);
         }
     }
     segment->index_max = s.index_max;
@@ -371,6 +383,10 @@ enum status replay_log(struct disk *disk, const struct directory *d,
     ret_recovery->cluster_id = last->head.cluster_id;
     ret_recovery->member_id = last->head.member_id;
     enum status st = find_end(&r, last, reterr);
+    if (st == ST_OK && r.replay.last_index < r.start_index) {
+        st = is_corrupt(&r, last->id, 0, "the log ends before its start",
+                        reterr);
+    }
     if (st == ST_OK) {
         tell_state(&r.replay, ret_recovery);
         if (!r.damaged) {
@@ -381,6 +397,10 @@ enum status replay_log(struct disk *disk, const struct directory *d,
     }
     if (st == ST_OK) {
         st = read_run(&r, reterr);
+    }
+    if (st == ST_OK && r.replay.last_index > r.start_index &&
+        ret_recovery->last_index != r.replay.last_index) {
+        st = is_contradictory(&r, last->id, reterr);
     }
     if (st == ST_OK && r.damaged) {
         ret_recovery->damaged_index = r.bad.index;
@@ -395,8 +415,6 @@ enum status replay_log(struct disk *disk, const struct directory *d,
         replay_fini(&r.replay);
         return st;
     }
-    must(ret_recovery->last_index == r.replay.last_index ||
-         ret_recovery->first_index == 0);
     *ret = r.replay;
     return ST_OK;
 }

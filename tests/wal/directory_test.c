@@ -6,6 +6,7 @@
 
 #include "base/prng.h"
 #include "tests/wal/rig.h"
+#include "wal/record.h"
 
 /* Opens and expects a refusal; the text goes to f. */
 static void expect_refused(struct disk_sim *sim, const struct wal_options *o,
@@ -170,4 +171,63 @@ TEST(directory, scrambled_segments_serve_nothing_wrong)
     }
     rig_log_fini(&log);
     disk_sim_free(sim);
+}
+
+/* A segment of two records, with all checksums right. */
+static void put_segment(struct disk_sim *sim, struct record_head head,
+                        struct record_head batch, uint64_t first)
+{
+    struct buf all = {0};
+    const struct raft_entry e = {.index = first, .term = 1};
+    head.type = RECORD_SEGMENT;
+    head.cluster_id = RIG_CLUSTER;
+    head.member_id = RIG_MEMBER;
+    head.file_sectors = 16;
+    record_write(&all, (struct sector_place){1, 0}, 1, &head, NULL);
+    batch.type = RECORD_BATCH;
+    batch.chain = head.checksum;
+    batch.entries = first != 0;
+    record_write(&all, (struct sector_place){1, head.sectors}, 1, &batch, &e);
+    buf_resize(&all, 8192);
+    disk_sim_put(sim, "00000001.wal", buf_bytes(&all));
+    buf_fini(&all);
+}
+
+/* Danger: whole records that do not belong together, as a bug or a hand could
+ * leave them, end the process at every start, or are a log with a hole. */
+TEST(directory, records_that_contradict_each_other_are_damage)
+{
+    static const struct {
+        struct record_head head, batch;
+        uint64_t first;
+        enum status wanted;
+    } cases[] = {
+        {.batch = {.last_index = 0}, .first = 1, .wanted = ST_OK},
+        /* entries that are not there */
+        {.head = {.last_index = 9, .last_term = 1},
+         .batch = {.last_index = 9, .last_term = 1},
+         .wanted = ST_CORRUPT},
+        /* only later ones */
+        {.head = {.last_index = 9, .last_term = 1, .flags = RECORD_RESET},
+         .batch = {.last_index = 9, .last_term = 1},
+         .first = 10,
+         .wanted = ST_CORRUPT},
+        /* the log begins behind its end */
+        {.head = {.last_index = 3, .last_term = 1, .start_index = 5},
+         .batch = {.last_index = 3, .last_term = 1, .start_index = 5},
+         .first = 4,
+         .wanted = ST_CORRUPT},
+    };
+    const struct wal_options o = rig_options(8192);
+    for (size_t i = 0; i < count_of(cases); i++) {
+        struct disk_sim *sim = disk_sim_new(test_seed());
+        struct rig_recovery r;
+        struct wal *w = NULL;
+        struct fault f = {{0}};
+        put_segment(sim, cases[i].head, cases[i].batch, cases[i].first);
+        EXPECT_INT(rig_open_sim(sim, &o, &r, &w, &f), cases[i].wanted);
+        rig_recovery_fini(&r);
+        wal_close(w);
+        disk_sim_free(sim);
+    }
 }
