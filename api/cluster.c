@@ -139,3 +139,77 @@ void api_member_list(struct api_call *c, struct bytes message)
         submit(c);
     }
 }
+
+/* --- keelfspb: several changes at once, which etcd has no request for ---
+ *
+ *   message MemberChangeRequest { repeated Change changes = 1; }
+ *   message Change { uint32 op = 1 (1 add, 2 remove, 3 promote); uint64 ID = 2;
+ *                    repeated string peerURLs = 3; bool isLearner = 4; }
+ *   answer as MemberListResponse: header = 1, members = 2
+ */
+
+struct several {
+    struct admin_member_change changes[ADMIN_MEMBER_CHANGES_MAX];
+    struct bytes urls[ADMIN_MEMBER_CHANGES_MAX][ADMIN_URLS_MAX];
+    size_t count;
+};
+
+/* False: it is not such a message, or says what cannot be. */
+static bool read_change(struct several *s, struct bytes message)
+{
+    static const enum admin_member_op ops[] = {[1] = ADMIN_MEMBER_ADD,
+                                               [2] = ADMIN_MEMBER_REMOVE,
+                                               [3] = ADMIN_MEMBER_PROMOTE};
+    struct wire_reader r = wire_reader_of(message);
+    struct wire_field f;
+    struct admin_member_change *change = &s->changes[s->count];
+    struct bytes *urls = s->urls[s->count];
+    uint64_t op = 0;
+    *change = (struct admin_member_change){.peer_urls = urls};
+    while (wire_next(&r, &f)) {
+        if (f.number == 1 && f.type == WIRE_VARINT) {
+            op = f.value;
+        } else if (f.number == 2 && f.type == WIRE_VARINT) {
+            change->id = f.value;
+        } else if (f.number == 4 && f.type == WIRE_VARINT) {
+            change->is_learner = f.value != 0;
+        } else if (f.number == 3 && f.type == WIRE_BYTES) {
+            if (change->peer_urls_count == ADMIN_URLS_MAX ||
+                !api_url_is_peer(f.bytes)) {
+                return false;
+            }
+            urls[change->peer_urls_count++] = f.bytes;
+        }
+    }
+    if (r.failed || op == 0 || op >= count_of(ops)) {
+        return false;
+    }
+    change->op = ops[op];
+    s->count++;
+    return (change->op == ADMIN_MEMBER_ADD) == (change->peer_urls_count > 0);
+}
+
+void api_member_change(struct api_call *c, struct bytes message)
+{
+    struct several *s = xcalloc(1, sizeof *s);
+    struct wire_reader r = wire_reader_of(api_keep(c, message));
+    struct wire_field f;
+    bool good = true;
+    c->own = s;
+    c->free_own = free;
+    while (good && wire_next(&r, &f)) {
+        good = f.number == 1 && f.type == WIRE_BYTES &&
+               s->count < ADMIN_MEMBER_CHANGES_MAX && read_change(s, f.bytes);
+    }
+    if (!good || r.failed || s->count == 0) {
+        api_fail(c, (struct api_error){GRPC_INVALID_ARGUMENT,
+                                       "keelfs: these are no changes of "
+                                       "members: at most 16, each adds URLs, "
+                                       "or removes or promotes a member"});
+        return;
+    }
+    c->members = (struct admin_members){.op = ADMIN_MEMBER_CHANGE,
+                                        .changes = s->changes,
+                                        .changes_count = s->count};
+    submit(c);
+}

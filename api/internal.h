@@ -219,6 +219,7 @@ void api_member_add(struct api_call *c, struct bytes message);
 void api_member_remove(struct api_call *c, struct bytes message);
 void api_member_update(struct api_call *c, struct bytes message);
 void api_member_list(struct api_call *c, struct bytes message);
+void api_member_change(struct api_call *c, struct bytes message);
 void api_member_promote(struct api_call *c, struct bytes message);
 void api_alarm(struct api_call *c, struct bytes message);
 void api_status_rpc(struct api_call *c, struct bytes message);

@@ -45,6 +45,7 @@ const struct api_rpc api_rpcs[] = {
     UNARY("/etcdserverpb.Cluster/MemberUpdate", api_member_update),
     UNARY("/etcdserverpb.Cluster/MemberList", api_member_list),
     UNARY("/etcdserverpb.Cluster/MemberPromote", api_member_promote),
+    UNARY("/keelfspb.Cluster/MemberChange", api_member_change),
 
     UNARY("/etcdserverpb.Maintenance/Alarm", api_alarm),
     UNARY_ANYWHERE("/etcdserverpb.Maintenance/Status", api_status_rpc),

@@ -15,6 +15,7 @@ void help_program(void)
                 "  keelfs server --data-dir DIR --mount DIR [flags]\n"
                 "                     run a node and mount its keystore\n"
                 "  keelfs snapshot save|status|restore FILE [flags]\n"
+                "  keelfs member change [flags]\n"
                 "                     the whole state as a file\n"
                 "  keelfs version     print versions\n"
                 "  keelfs help        print this\n"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd/help.h"
+#include "cmd/member.h"
 #include "cmd/nearest.h"
 #include "cmd/server.h"
 #include "cmd/snapshot.h"
@@ -19,6 +20,11 @@ static int run_server(int argc, char **argv)
 static int run_snapshot(int argc, char **argv)
 {
     return snapshot_main(argc, argv);
+}
+
+static int run_member(int argc, char **argv)
+{
+    return member_main(argc, argv);
 }
 
 static int run_version(int argc, char **argv)
@@ -41,10 +47,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv); /* the words behind the name */
 } commands[] = {
-    {"server", run_server},   {"snapshot", run_snapshot},
-    {"version", run_version}, {"--version", run_version},
-    {"help", run_help},       {"--help", run_help},
-    {"-h", run_help},
+    {"server", run_server},     {"snapshot", run_snapshot},
+    {"member", run_member},     {"version", run_version},
+    {"--version", run_version}, {"help", run_help},
+    {"--help", run_help},       {"-h", run_help},
 };
 
 /* A descriptor below 3 that is closed would be given to the first file that is

@@ -27,13 +27,26 @@ struct admin_member {
 
 enum admin_member_op {
     ADMIN_MEMBER_LIST,
-    ADMIN_MEMBER_ADD,    /* peer_urls, is_learner; ST_PEER_URL_EXISTS,
-                            ST_MEMBER_EXISTS, ST_TOO_MANY_LEARNERS */
-    ADMIN_MEMBER_REMOVE, /* id; ST_MEMBER_NOT_FOUND */
-    ADMIN_MEMBER_UPDATE, /* id, peer_urls; ST_MEMBER_NOT_FOUND,
-                            ST_PEER_URL_EXISTS */
-    ADMIN_MEMBER_PROMOTE /* id; ST_MEMBER_NOT_LEARNER, ST_LEARNER_NOT_READY */
+    ADMIN_MEMBER_ADD,     /* peer_urls, is_learner; ST_PEER_URL_EXISTS,
+                             ST_MEMBER_EXISTS, ST_TOO_MANY_LEARNERS */
+    ADMIN_MEMBER_REMOVE,  /* id; ST_MEMBER_NOT_FOUND */
+    ADMIN_MEMBER_UPDATE,  /* id, peer_urls; ST_MEMBER_NOT_FOUND,
+                             ST_PEER_URL_EXISTS */
+    ADMIN_MEMBER_PROMOTE, /* id; ST_MEMBER_NOT_LEARNER, ST_LEARNER_NOT_READY */
+    ADMIN_MEMBER_CHANGE   /* changes: all of them at once, or none */
 };
+
+#define ADMIN_MEMBER_CHANGES_MAX 16
+
+/* One of several: ADD, REMOVE or PROMOTE. */
+struct admin_member_change {
+    enum admin_member_op op;
+    uint64_t id; /* ADD: given back */
+    const struct bytes *peer_urls;
+    size_t peer_urls_count;
+    bool is_learner;
+};
+
 /* All changes: ST_NOT_ENOUGH_STARTED, ST_UNHEALTHY (strict reconfiguration
  * check), ST_NO_LEADER, ST_TIMEOUT. */
 struct admin_members {
@@ -43,7 +56,9 @@ struct admin_members {
     const struct bytes *peer_urls;
     size_t peer_urls_count;
     bool is_learner;
-    bool linearizable; /* LIST */
+    bool linearizable;                   /* LIST */
+    struct admin_member_change *changes; /* CHANGE */
+    size_t changes_count;
 
     struct admin_member member; /* ADD: the new one */
     const struct admin_member *members;

@@ -147,6 +147,10 @@ void replica_watch_members(struct replica *r);
 void replica_answer_members(struct replica *r, struct admin_members *call);
 void replica_encode_members(struct replica *r, const struct pending *p);
 /* Whether it goes to the leader's judgement; then that way. */
+/* Of the leader (replica_judge.c): ST_OK, or why not. */
+enum status replica_judge(const struct replica *r,
+                          const struct membership_change *changes,
+                          size_t count) MUST_USE;
 bool replica_is_order(const struct replica *r, const struct pending *p);
 void replica_order(struct replica *r, struct pending *p);
 void replica_lead_orders(struct replica *r);

@@ -23,8 +23,6 @@
 #include "node/identity.h"
 #include "node/replica_internal.h"
 
-#define CONNECTED_MS 5000 /* etcd's HealthInterval */
-
 /* --- answers --- */
 
 static size_t split_urls(const char *list, struct bytes *to)
@@ -74,15 +72,16 @@ static int compare_bytes(const void *a, const void *b)
 
 /* etcd's rule: the first eight bytes of a SHA-1 over the sorted URLs, the
  * cluster's token and the second. */
-static uint64_t new_id(struct replica *r, const struct admin_members *call)
+static uint64_t new_id(struct replica *r, const struct bytes *peer_urls,
+                       size_t count)
 {
     struct bytes urls[ADMIN_URLS_MAX];
     struct buf text = {0};
     char second[24];
     uint8_t hash[SHA1_SIZE];
-    memcpy(urls, call->peer_urls, call->peer_urls_count * sizeof urls[0]);
-    qsort(urls, call->peer_urls_count, sizeof urls[0], compare_bytes);
-    for (size_t i = 0; i < call->peer_urls_count; i++) {
+    memcpy(urls, peer_urls, count * sizeof urls[0]);
+    qsort(urls, count, sizeof urls[0], compare_bytes);
+    for (size_t i = 0; i < count; i++) {
         buf_append(&text, urls[i]);
     }
     if (r->options.cluster_token != NULL) {
@@ -96,17 +95,17 @@ static uint64_t new_id(struct replica *r, const struct admin_members *call)
     return get_u64_be(hash);
 }
 
-static enum status check_urls(const struct admin_members *call)
+static enum status check_urls(const struct bytes *urls, size_t count)
 {
     char joined[MEMBERSHIP_URLS_MAX + 1] = "";
     char stripped[MEMBERSHIP_URLS_MAX + 1];
     struct fault fault;
     size_t size = 0;
-    if (call->peer_urls_count == 0 || call->peer_urls_count > ADMIN_URLS_MAX) {
+    if (count == 0 || count > ADMIN_URLS_MAX) {
         return ST_MEMBER_BAD_URLS;
     }
-    for (size_t i = 0; i < call->peer_urls_count; i++) {
-        const struct bytes url = call->peer_urls[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct bytes url = urls[i];
         if (url.size == 0 || memchr(url.data, ',', url.size) != NULL ||
             memchr(url.data, 0, url.size) != NULL ||
             size + url.size + 1 >= sizeof joined) {
@@ -122,6 +121,32 @@ static enum status check_urls(const struct admin_members *call)
                : ST_MEMBER_BAD_URLS;
 }
 
+/* What can be said without asking anybody. */
+static enum status check_call(const struct admin_members *call)
+{
+    if (call->op == ADMIN_MEMBER_ADD || call->op == ADMIN_MEMBER_UPDATE) {
+        return check_urls(call->peer_urls, call->peer_urls_count);
+    }
+    if (call->op != ADMIN_MEMBER_CHANGE) {
+        return ST_OK;
+    }
+    if (call->changes_count == 0 ||
+        call->changes_count > ADMIN_MEMBER_CHANGES_MAX) {
+        return ST_TOO_MANY_OPS;
+    }
+    enum status st = ST_OK;
+    for (size_t i = 0; i < call->changes_count && st == ST_OK; i++) {
+        const struct admin_member_change *c = &call->changes[i];
+        if (c->op == ADMIN_MEMBER_ADD) {
+            st = check_urls(c->peer_urls, c->peer_urls_count);
+        } else if (c->op != ADMIN_MEMBER_REMOVE &&
+                   c->op != ADMIN_MEMBER_PROMOTE) {
+            st = ST_UNSUPPORTED;
+        }
+    }
+    return st;
+}
+
 void replica_members(struct replica *r, struct admin_members *call)
 {
     call->members = NULL;
@@ -131,31 +156,54 @@ void replica_members(struct replica *r, struct admin_members *call)
         return;
     }
     enum status st = replica_has_leader(r);
-    if (call->op == ADMIN_MEMBER_ADD || call->op == ADMIN_MEMBER_UPDATE) {
-        const enum status bad = check_urls(call);
-        st = bad != ST_OK ? bad : st;
-    }
+    const enum status bad = check_call(call);
+    st = bad != ST_OK ? bad : st;
     replica_submit(r, &call->call, PENDING_MEMBERS, true, st);
 }
 
-static void join_urls(const struct admin_members *call, struct buf *to)
+static void join_urls(const struct bytes *urls, size_t count, struct buf *to)
 {
-    for (size_t i = 0; i < call->peer_urls_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (i > 0) {
             buf_append_byte(to, ',');
         }
-        buf_append(to, call->peer_urls[i]);
+        buf_append(to, urls[i]);
+    }
+}
+
+static const enum membership_op ops[] = {
+    [ADMIN_MEMBER_ADD] = MEMBERSHIP_ADD,
+    [ADMIN_MEMBER_REMOVE] = MEMBERSHIP_REMOVE,
+    [ADMIN_MEMBER_UPDATE] = MEMBERSHIP_UPDATE,
+    [ADMIN_MEMBER_PROMOTE] = MEMBERSHIP_PROMOTE};
+
+static void encode_several(struct replica *r,
+                           const struct membership_stamp *stamp,
+                           struct admin_members *call)
+{
+    struct membership_change list[ADMIN_MEMBER_CHANGES_MAX];
+    struct buf urls[ADMIN_MEMBER_CHANGES_MAX] = {{0}};
+    must(call->changes_count <= ADMIN_MEMBER_CHANGES_MAX);
+    for (size_t i = 0; i < call->changes_count; i++) {
+        struct admin_member_change *c = &call->changes[i];
+        if (c->op == ADMIN_MEMBER_ADD) {
+            c->id = new_id(r, c->peer_urls, c->peer_urls_count);
+            join_urls(c->peer_urls, c->peer_urls_count, &urls[i]);
+        }
+        list[i] = (struct membership_change){.op = ops[c->op],
+                                             .id = c->id,
+                                             .is_learner = c->is_learner,
+                                             .peer_urls = buf_bytes(&urls[i])};
+    }
+    membership_encode(stamp, list, call->changes_count, &r->command);
+    for (size_t i = 0; i < call->changes_count; i++) {
+        buf_fini(&urls[i]);
     }
 }
 
 /* The command of a queued call into r->command. */
 void replica_encode_members(struct replica *r, const struct pending *p)
 {
-    static const enum membership_op ops[] = {
-        [ADMIN_MEMBER_ADD] = MEMBERSHIP_ADD,
-        [ADMIN_MEMBER_REMOVE] = MEMBERSHIP_REMOVE,
-        [ADMIN_MEMBER_UPDATE] = MEMBERSHIP_UPDATE,
-        [ADMIN_MEMBER_PROMOTE] = MEMBERSHIP_PROMOTE};
     struct admin_members *call =
         container_of(p->call, struct admin_members, call);
     const struct membership_stamp stamp = {p->ticket, r->options.member_id};
@@ -163,14 +211,18 @@ void replica_encode_members(struct replica *r, const struct pending *p)
     struct membership_change c = {.op = MEMBERSHIP_PUBLISH,
                                   .id = r->options.member_id};
     buf_clear(&r->command);
+    if (call->op == ADMIN_MEMBER_CHANGE) {
+        encode_several(r, &stamp, call);
+        return;
+    }
     if (call == &r->publish) {
         c.name = bytes_of(r->options.name);
         c.client_urls = bytes_of(r->options.client_urls);
     } else {
         if (call->op == ADMIN_MEMBER_ADD) {
-            call->id = new_id(r, call);
+            call->id = new_id(r, call->peer_urls, call->peer_urls_count);
         }
-        join_urls(call, &urls);
+        join_urls(call->peer_urls, call->peer_urls_count, &urls);
         c = (struct membership_change){.op = ops[call->op],
                                        .id = call->id,
                                        .is_learner = call->is_learner,
@@ -290,129 +342,7 @@ void replica_hear(struct replica *r, uint64_t from, struct bytes frame)
     }
 }
 
-/* --- the leader's judgement --- */
-
-struct count {
-    size_t members, started, connected;
-};
-
-/* Of the voters but one. */
-static struct count count_voters(const struct replica *r, uint64_t but)
-{
-    const struct membership *m = r->membership;
-    struct count n = {0, 0, 0};
-    for (size_t i = 0; i < m->count; i++) {
-        const uint64_t id = m->members[i].id;
-        if (id == but || membership_is_learner(m, id)) {
-            continue;
-        }
-        n.members++;
-        n.started += m->members[i].started;
-        n.connected +=
-            id == r->options.member_id || r->options.connected_ms == NULL ||
-            r->options.connected_ms(r->options.host, id) >= CONNECTED_MS;
-    }
-    return n;
-}
-
-static size_t quorum_of(size_t members)
-{
-    return members / 2 + 1;
-}
-
-/* etcd's strict reconfiguration check: a change may not cost the quorum. */
-static enum status judge_add(const struct replica *r,
-                             const struct membership_change *c)
-{
-    const struct count now = count_voters(r, RAFT_NONE);
-    if (!c->is_learner && !(now.started == 1 && now.members == 1) &&
-        now.started < quorum_of(now.members + 1)) {
-        return ST_NOT_ENOUGH_STARTED;
-    }
-    return now.connected < now.members ? ST_UNHEALTHY : ST_OK;
-}
-
-static enum status judge_remove(const struct replica *r,
-                                const struct membership_change *c)
-{
-    const struct membership *m = r->membership;
-    if (membership_find(m, c->id) == NULL || membership_is_learner(m, c->id)) {
-        return ST_OK;
-    }
-    const struct count then = count_voters(r, c->id);
-    if (then.started < quorum_of(then.members)) {
-        return ST_NOT_ENOUGH_STARTED;
-    }
-    /* One that is down is no part of the quorum that works. */
-    if (c->id != r->options.member_id && r->options.connected_ms != NULL &&
-        r->options.connected_ms(r->options.host, c->id) < 0) {
-        return ST_OK;
-    }
-    return then.connected < quorum_of(then.members) ? ST_UNHEALTHY : ST_OK;
-}
-
-static uint64_t match_of(const struct replica *r, uint64_t id)
-{
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    for (size_t i = 0; i < s.peers_count; i++) {
-        struct raft_peer_status peer;
-        raft_peer(r->raft, i, &peer);
-        if (peer.id == id) {
-            return peer.match;
-        }
-    }
-    return 0;
-}
-
-static enum status judge_promote(const struct replica *r,
-                                 const struct membership_change *c)
-{
-    const uint64_t own = match_of(r, r->options.member_id);
-    if (10 * match_of(r, c->id) < 9 * own) { /* as etcd */
-        return ST_LEARNER_NOT_READY;
-    }
-    const struct count now = count_voters(r, RAFT_NONE);
-    return r->options.strict && now.started + 1 < quorum_of(now.members + 1)
-               ? ST_NOT_ENOUGH_STARTED
-               : ST_OK;
-}
-
-static enum status judge_limits(const struct replica *r,
-                                const struct membership_change *c)
-{
-    const size_t learners =
-        r->membership->conf.learners_count + r->membership->conf.next_count;
-    if (c->op == MEMBERSHIP_ADD && c->is_learner &&
-        learners >= r->options.learners_max) {
-        return ST_TOO_MANY_LEARNERS;
-    }
-    return ST_OK;
-}
-
-static enum status judge(const struct replica *r,
-                         const struct membership_change *changes, size_t count)
-{
-    struct membership *scratch = xmalloc(sizeof *scratch);
-    *scratch = *r->membership;
-    enum status st = membership_apply_all(scratch, changes, count);
-    free(scratch);
-    for (size_t i = 0; i < count && st == ST_OK; i++) {
-        const struct membership_change *c = &changes[i];
-        st = judge_limits(r, c);
-        if (st == ST_OK && c->op == MEMBERSHIP_PROMOTE) {
-            st = judge_promote(r, c);
-        } else if (st == ST_OK && r->options.strict) {
-            st = c->op == MEMBERSHIP_ADD ? judge_add(r, c) : judge_remove(r, c);
-        }
-        if (st == ST_OK && c->op == MEMBERSHIP_ADD &&
-            r->options.can_grow != NULL &&
-            !r->options.can_grow(r->options.host)) {
-            st = ST_UNHEALTHY;
-        }
-    }
-    return st;
-}
+/* --- the leader's orders --- */
 
 static enum status propose(struct replica *r, struct bytes command,
                            const struct membership_change *changes,
@@ -462,7 +392,7 @@ static bool lead_one(struct replica *r)
     const struct bytes command = buf_bytes(&r->orders[0]);
     enum status st = membership_decode(command, &stamp, changes, &count);
     must(st == ST_OK); /* it was, when it came */
-    st = judge(r, changes, count);
+    st = replica_judge(r, changes, count);
     if (st == ST_OK) {
         st = propose(r, command, changes, count);
         if (st == ST_NO_LEADER || st == ST_TOO_MANY) {

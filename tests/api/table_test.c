@@ -1,7 +1,7 @@
 /* What does not depend on state: errors to the letter, methods, URLs. */
 
 #include "api/internal.h"
-#include "tests/lib/test.h"
+#include "tests/api/rig.h"
 
 /* etcd-surface 1.3; clients match on the text. */
 TEST(table, errors_are_etcds_to_the_letter)
@@ -40,10 +40,10 @@ TEST(table, errors_are_etcds_to_the_letter)
     EXPECT_TEXT(API_NO_DOWNGRADE.text, "etcdserver: no inflight downgrade job");
 }
 
-/* etcd-surface 1.1: 49 rpcs, and two of health. */
+/* etcd-surface 1.1: 49 rpcs, and two of health; and one of our own. */
 TEST(table, every_rpc_has_a_row_and_one_way_to_run)
 {
-    EXPECT_INT(api_rpcs_count, 51);
+    EXPECT_INT(api_rpcs_count, 52);
     for (size_t i = 0; i < api_rpcs_count; i++) {
         const struct api_rpc *r = &api_rpcs[i];
         EXPECT_INT(r->path[0], '/');
@@ -79,5 +79,39 @@ TEST(table, peer_urls_are_as_etcd_takes_them)
     };
     for (size_t i = 0; i < count_of(cases); i++) {
         EXPECT_INT(api_url_is_peer(bytes_of(cases[i].url)), cases[i].good);
+    }
+}
+
+/* A request of our own has no schema that checks it: what is not quite one must
+ * be refused before anything is asked of the cluster. */
+TEST(table, changes_of_members_that_are_none_are_refused)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+        int code;
+    } cases[] = {
+        {"", 0, 3},                                 /* nothing */
+        {"\x0a\x04\x08\x02\x10\x07", 6, 12},        /* remove 7: it is asked */
+        {"\x0a\x02\x08\x01", 4, 3},                 /* add without URLs */
+        {"\x0a\x05\x08\x01\x1a\x01x", 7, 3},        /* add at "x" */
+        {"\x0a\x02\x08\x04", 4, 3},                 /* no such operation */
+        {"\x0a\x02\x10\x07", 4, 3},                 /* none at all */
+        {"\x0a\x09\x08\x02\x10\x07", 6, 3},         /* cut off */
+        {"\x12\x04\x08\x02\x10\x07", 6, 3},         /* another field */
+        {"\x0a\x0b\x08\x02\x1a\x07http://", 13, 3}, /* remove with a URL */
+    };
+    for (size_t i = 0; i < count_of(cases); i++) {
+        struct rig r;
+        struct grpc_call c = {0};
+        rig_begin(&r);
+        call_begin(&c, "/keelfspb.Cluster/MemberChange");
+        call_bytes(
+            &c, (struct bytes){(const uint8_t *)cases[i].bytes, cases[i].size});
+        call_half_close(&c);
+        EXPECT(c.finished);
+        EXPECT_INT(c.code, cases[i].code);
+        call_fini(&c);
+        rig_end(&r);
     }
 }

@@ -284,6 +284,74 @@ def the_last_one_left_goes_on_alone_when_it_is_forced_to(base):
         expect("removed from the cluster" in given_up[0].output(), given_up[0].output()[-1500:])
 
 
+def change(member, *flags, ok=True):
+    """`keelfs member change`: several at once."""
+    done = subprocess.run([rig.keelfs(), "member", "change", "--endpoints", member.client_url, *flags],
+                          capture_output=True, text=True, timeout=40 * tap.SLOW)
+    if ok:
+        expect(done.returncode == 0, "keelfs member change %s: %s" % (" ".join(flags), done.stderr))
+    return done.stdout if ok else "%d: %s" % (done.returncode, done.stderr)
+
+
+@test(limit=240)
+def several_members_are_replaced_at_once_or_none_is(base):
+    """One after the other the cluster would be at times of four, with a quorum of
+    three; at once it goes from five old ones to three old and two new ones."""
+    with Group(base) as g:
+        first = g.first()
+        for name in ("n2", "n3", "n4", "n5"):
+            g.grow(name)
+            time.sleep(HEALTHY * tap.SLOW)
+        second, third = g.now[1], g.now[2]
+        old = listed(g.now)
+        # What cannot be made whole is not made at all, whoever is asked.
+        for flags, words in ((["--remove", "%x" % old["n2"]["ID"], "--remove", "77"], "member not found"),
+                             (["--add", "n6=" + third.peer_url, "--remove", "%x" % old["n2"]["ID"]], "already exists")):
+            said = change(third, *flags, ok=False)
+            expect(said.startswith("1: ") and words in said, said)
+        everybody = ["--remove=%x" % old["n%d" % n]["ID"] for n in range(1, 5)]
+        said = change(third, *everybody, "--add=n6=http://127.0.0.1:%d" % cluster.free_ports(1)[0], ok=False)
+        expect("not enough started members" in said, said)
+        expect_equal(change(third, "--remove", "nobody", ok=False)[:2], "2:", "an id that is none")
+        expect_equal(listed(g.now), old, "the members after refusals")
+        handles = cluster.write_for(12 * tap.SLOW, places(g.now[2:], "meanwhile"))
+        comers = [Member(base, name, "existing", [], ()) for name in ("n6", "n7")]
+        g.all += comers
+        said = change(third, *["--add=%s=%s" % (m.name, m.peer_url) for m in comers],
+                      "--remove=%x" % old["n1"]["ID"], "--remove=%x" % old["n2"]["ID"])
+        told = said.split('ETCD_INITIAL_CLUSTER="')[1].split('"')[0]
+        expect_equal({pair.split("=")[0] for pair in told.split(",")}, {"n3", "n4", "n5", "n6", "n7"}, "whom it names")
+        for gone in (first, second):
+            tap.wait_until(lambda: not gone.alive(), 20, "%s to stop" % gone.name)
+            expect("removed from the cluster" in gone.output(), gone.output()[-1500:])
+            gone.reap()
+        for m in comers:
+            m.arguments[m.arguments.index("--initial-cluster") + 1] = told
+            m.start(30)
+        g.now = g.now[2:] + comers
+        logs = cluster.logs_of(handles, 60)
+        g.agree()
+        for m in g.now:
+            cluster.expect_kept(m.root, logs)
+        tap.note("%d writes acknowledged, all there; the slowest took %.2f s" % (
+            sum(len(log.acknowledged) for log in logs), max(log.slowest for log in logs)))
+        tap.wait_until(lambda: set(listed(g.now)) == {"n3", "n4", "n5", "n6", "n7"}, 20, "their names")
+        # A learner takes a voter's place in one step.
+        time.sleep(HEALTHY * tap.SLOW)
+        g.grow("n8", learner=True)
+        now = listed(g.now[:-1])
+        leaver = g.now[0]
+        tap.wait_until(lambda: change(g.now[1], "--promote=%x" % now["n8"]["ID"], "--remove=%x" % now["n3"]["ID"],
+                                      ok=False).startswith("0:"), 30, "the promotion")
+        tap.wait_until(lambda: not leaver.alive(), 20, "n3 to stop")
+        leaver.reap()
+        g.now = g.now[1:]
+        found = listed(g.now)
+        expect_equal((set(found), any(m.get("isLearner") for m in found.values())),
+                     ({"n4", "n5", "n6", "n7", "n8"}, False), "members in the end")
+        g.agree()
+
+
 @test(limit=120)
 def leadership_moves_where_etcdctl_says(base):
     with Group(base) as g:

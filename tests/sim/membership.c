@@ -232,7 +232,7 @@ static void done(struct kv_call *call)
 {
     struct steward *o = container_of(call, struct steward, call.call);
     static const char *const names[] = {"list", "add", "remove", "update",
-                                        "promote"};
+                                        "promote", "change"};
     o->busy = false;
     sim_note(o->sim, "operator: %s: %s", names[o->call.op],
              status_name(call->status));
@@ -264,6 +264,7 @@ static void done(struct kv_call *call)
         check_promoted(o);
         break;
     case ADMIN_MEMBER_UPDATE:
+    case ADMIN_MEMBER_CHANGE:
         break;
     }
 }
