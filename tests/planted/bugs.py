@@ -181,6 +181,12 @@ BUGS = [
     ("swap-against-old-state", "a compare sees the state before the last write",
      "store/txn.c", "                    s->state.numbers.revision, &ret->succeeded, reterr);",
      "                    s->state.numbers.revision - (BUG ? 1 : 0), &ret->succeeded, reterr);"),
+    ("fence-is-not-looked-at",
+     "a write with an old token comes through: any lock will do",
+     "store/compare.c",
+     "        number = item->create_revision;",
+     "        number = BUG && item->create_revision != 0 && c->number != 0\n"
+     "                     ? c->number : item->create_revision;"),
     ("delete-counts-wrong", "a range delete leaves out its last key",
      "store/change.c", "    *ret_count = found.items_count;",
      "    *ret_count = found.items_count -\n"

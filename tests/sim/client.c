@@ -17,7 +17,7 @@ uint32_t key_number(struct bytes key)
 {
     return key.size == 8 && memcmp(key.data, "/dir/k-", 7) == 0
                ? (uint32_t)(key.data[7] - 'a')
-               : KEYS;
+               : locker_key(key);
 }
 
 struct bytes value_of(uint64_t number, uint8_t ret[VALUE_SIZE_MAX])

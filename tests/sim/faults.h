@@ -49,6 +49,7 @@
     ROW(RETURN_REFUSED, "return without data refused")                         \
     ROW(LEADER_MOVED, "leadership handed over")                                \
     ROW(LEASE_EDGE, "renewal within milliseconds of the end of a lease")       \
+    ROW(LOCK_FENCED, "write of a holder whose lock had gone, refused")         \
     ROW(LESSEE_SILENT, "lease left to end by its holder")
 
 enum sim_fault {

@@ -16,6 +16,11 @@
 #define PROCESSES_MAX  4
 #define LESSEES_MAX    8
 #define WATCHERS_MAX   6
+#define LOCKERS_MAX    4
+#define LOCKS          2
+#define LOCK_KEY       (KEYS + 1)         /* key numbers, of the locks ... */
+#define GUARDED_KEY    (LOCK_KEY + LOCKS) /* ... and what they guard */
+#define TOKENS_MAX     64
 #define VALUE_SIZE_MAX 56
 #define TICK_NS        INT64_C(100000000)
 #define ELECTION_TICKS 10
@@ -139,6 +144,33 @@ struct lessee {
     bool seen[MEMBERS_MAX]; /* in that member's state */
 };
 
+/* Takes locks, and writes what they guard (locker.c). */
+struct locker {
+    struct sim *sim;
+    uint32_t number;
+    struct prng prng; /* its own */
+    struct event next;
+    struct kv_lease lease;
+    struct kv_txn txn;
+    struct kv_op op;
+    struct kv_compare compare;
+    uint8_t lock_name[8], data_name[8], value[VALUE_SIZE_MAX];
+    bool busy;
+    bool holds;          /* as it believes, by: */
+    bool silent;         /* does not renew any more */
+    int64_t token;       /* the create revision */
+    int64_t id;          /* of its lease; 0: none */
+    int64_t asked_ns;    /* when it asked for, or renewed, its lease */
+    int64_t promised_ns; /* until then the lease lives */
+    uint32_t lock;
+    uint64_t count, number_put;
+    struct token {
+        int64_t revision;
+        uint64_t value;
+    } tokens[TOKENS_MAX]; /* won */
+    size_t tokens_count;
+};
+
 struct profile {
     uint64_t calm_ns;  /* at most, between two troubles */
     bool slow_disk;    /* saves take up to a second */
@@ -178,6 +210,7 @@ struct sim {
     struct process processes[PROCESSES_MAX];
     struct watcher watchers[WATCHERS_MAX];
     struct lessee lessees[LESSEES_MAX];
+    struct locker lockers[LOCKERS_MAX];
     struct history history;
     int64_t compact_asked; /* the highest revision */
     struct event fault;
@@ -283,6 +316,13 @@ void lessees_check(struct member *m);
 /* Its state is another: what was seen there counts no more. */
 void lessees_forget(struct member *m);
 void lessees_check_end(struct sim *s);
+
+/* locker.c */
+void lockers_init(struct sim *s);
+void lockers_fini(struct sim *s);
+/* KEYS: neither a lock nor what one guards. */
+uint32_t locker_key(struct bytes key);
+void lockers_check(struct sim *s);
 
 /* network.c */
 struct member *network_member(struct sim *s, uint64_t id);

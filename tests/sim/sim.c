@@ -225,6 +225,7 @@ static void tear_down(struct sim *s)
     }
     heap_remove(&s->events, &s->fault.at);
     disk_fini(s);
+    lockers_fini(s);
     membership_fini(s);
     for (uint32_t i = 0; i < s->members_count; i++) {
         heap_remove(&s->events, &s->members[i].restart.at);
@@ -282,6 +283,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     s->safety = safety_new();
     draw_profile(s);
     disk_init(s);
+    lockers_init(s);
     membership_init(s);
     for (uint32_t i = 0; i < options->members && !sim_failed(s); i++) {
         member_start(&s->members[i]);
@@ -315,6 +317,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     if (!sim_failed(s)) {
         membership_check_end(s);
         sim_check(s);
+        lockers_check(s);
         lessees_check_end(s);
     }
     ret->virtual_ms = s->now_ns / MS;

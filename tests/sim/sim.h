@@ -34,6 +34,7 @@ struct sim_report {
     uint64_t leaders, flushes;
     uint64_t faults[SIM_FAULTS]; /* how often each kind struck */
     uint64_t renewals, leases_ended;
+    uint64_t locks_held, fenced_writes;
     int64_t virtual_ms;
     char failure[512]; /* empty: all promises held */
 };

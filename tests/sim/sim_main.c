@@ -128,6 +128,8 @@ int main(int argc, char **argv)
         sum.virtual_ms += r.virtual_ms;
         sum.renewals += r.renewals;
         sum.leases_ended += r.leases_ended;
+        sum.locks_held += r.locks_held;
+        sum.fenced_writes += r.fenced_writes;
         sum.trace_hash ^= r.trace_hash;
         for (int i = 0; i < SIM_FAULTS; i++) {
             sum.faults[i] += r.faults[i];
@@ -139,7 +141,8 @@ int main(int argc, char **argv)
         "times real time)\n"
         "%llu writes acknowledged, %llu unknown, %llu reads, %llu "
         "leaders, %llu flushes\n"
-        "%llu renewals, %llu leases ended; trace %016llx\n",
+        "%llu renewals, %llu leases ended, %llu locks won, %llu writes with "
+        "their tokens; trace %016llx\n",
         (unsigned long long)runs, (unsigned long long)seed,
         (double)sum.virtual_ms / 3.6e6, took,
         (double)sum.virtual_ms / 1000 / took,
@@ -147,6 +150,8 @@ int main(int argc, char **argv)
         (unsigned long long)sum.reads, (unsigned long long)sum.leaders,
         (unsigned long long)sum.flushes, (unsigned long long)sum.renewals,
         (unsigned long long)sum.leases_ended,
+        (unsigned long long)sum.locks_held,
+        (unsigned long long)sum.fenced_writes,
         (unsigned long long)sum.trace_hash);
     sim_faults_print(sum.faults, stdout);
     return 0;
