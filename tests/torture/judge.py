@@ -15,7 +15,7 @@ FOREVER = float("inf")
 class Call:
     """key: of the call; value: written or read (None: not there); state: "ok",
     "unknown" or "never" (promised not to have happened)."""
-    kind: str  # put, get, swap, delete, write, read (the last two by file)
+    kind: str  # put, get, swap, delete; by file: write, replace (by a rename), read, unlink
     key: str
     value: object
     begin: int
@@ -29,7 +29,16 @@ class Call:
     by_file: bool = field(init=False)
 
     def __post_init__(self):
-        self.by_file = self.kind in ("write", "read")
+        self.by_file = self.kind in ("write", "replace", "read", "unlink")
+
+
+@dataclass
+class Append:
+    """A line that was to go behind a file's end."""
+    key: str
+    line: str
+    worker: int
+    state: str = "unknown"
 
 
 @dataclass
@@ -97,6 +106,17 @@ class Model:
         return False
 
 
+    def was_one_of(self, values, key, since, until):
+        """Whether a change in (since, until] made it one of the values."""
+        revisions = self.revisions.get(key, [])
+        i = bisect.bisect_right(revisions, since)
+        while i < len(revisions) and revisions[i] <= until:
+            if self.values[key][i] in values:
+                return True
+            i += 1
+        return False
+
+
 def _answer(model, c):
     if c.kind in ("put", "swap", "delete") and c.took_place:
         value, mod = model.at(c.key, c.revision)
@@ -111,18 +131,23 @@ def _answer(model, c):
         raise Wrong("a read gave %s where %s was right: %s" % (c.value, model.at(c.key, c.revision)[0], c))
 
 
-def _by_file(model, c, since, until):
-    if c.kind == "read" and c.value is None:
+def _by_file(model, c, since, until, replacements):
+    if c.kind == "unlink" and c.took_place:
+        if not model.was_one_of((None,), c.key, since, until):
+            raise Wrong("a file was unlinked, and nothing removed it from %s to %s: %s" % (since, until, c))
+        return
+    if c.kind in ("read", "unlink") and c.value is None:
         if not model.was_absent(c.key, since, until):
             raise Wrong("a file was not found, which was there from %s to %s: %s" % (since, until, c))
         return
     if c.value not in model.of_value:
-        # Written to a file that somebody unlinked meanwhile.
-        if c.kind == "write" and model.was_absent(c.key, since, until):
+        # Written to a file that somebody unlinked meanwhile, or renamed another over.
+        if c.kind == "write" and (model.was_absent(c.key, since, until)
+                                  or model.was_one_of(replacements, c.key, since, until)):
             return
-        raise Wrong("%s: %s" % ("acknowledged and lost" if c.kind == "write" else "read and never written", c))
+        raise Wrong("%s: %s" % ("acknowledged and lost" if c.kind != "read" else "read and never written", c))
     revision, key = model.of_value[c.value]
-    if key != c.key or revision > until or (c.kind == "write" and revision <= since):
+    if key != c.key or revision > until or (c.kind != "read" and revision <= since):
         raise Wrong("revision %d is out of its time (%s to %s): %s" % (revision, since, until, c))
     c.revision = revision
     replaced = model.after(c.key, revision)
@@ -135,10 +160,11 @@ def judge(calls, changes):
     model = Model(changes)
     calls = sorted(calls, key=lambda c: c.begin)
     for c in calls:
-        if c.state == "never" and c.kind in ("put", "swap", "write") and c.value in model.of_value:
+        if c.state == "never" and c.kind in ("put", "swap", "write", "replace") and c.value in model.of_value:
             raise Wrong("it was refused, and happened: %s" % c)
         if c.state == "ok" and not c.by_file:
             _answer(model, c)
+    replacements = {c.value for c in calls if c.kind == "replace"}
     begins = [c.begin for c in calls]
     lowest, until = [FOREVER] * (len(calls) + 1), FOREVER
     for i in range(len(calls) - 1, -1, -1):
@@ -155,10 +181,34 @@ def judge(calls, changes):
         if c.state != "ok":
             continue
         if c.by_file:
-            _by_file(model, c, since, lowest[bisect.bisect_right(begins, c.end)])
+            _by_file(model, c, since, lowest[bisect.bisect_right(begins, c.end)], replacements)
         elif not c.serializable and (c.revision < since or (
                 c.revision == since and c.kind in ("put", "swap") and c.took_place)):
             raise Wrong("it began after revision %d was acknowledged: %s" % (since, c))
+
+
+def judge_appends(appends, files):
+    """files: key to the lines that it has in the end.  Each acknowledged line is
+    there once, each of unknown outcome at most once, a refused one never; one
+    worker's lines are in the order of its calls; there are no others."""
+    known = {(a.key, a.line): a for a in appends}
+    places = {}
+    for key, lines in files.items():
+        for place, line in enumerate(lines):
+            if (key, line) not in known:
+                raise Wrong("%s has a line that nobody wrote: %r" % (key, line))
+            if (key, line) in places:
+                raise Wrong("%s has a line twice: %s" % (key, known[key, line]))
+            places[key, line] = place
+    last = {}
+    for a in appends:
+        place = places.get((a.key, a.line))
+        if (place is None and a.state == "ok") or (place is not None and a.state == "never"):
+            raise Wrong("a line that is %s: %s" % ("lost" if place is None else "there, and was refused", a))
+        if place is not None:
+            if place < last.get((a.key, a.worker), -1):
+                raise Wrong("a line before an earlier one of its worker: %s" % a)
+            last[a.key, a.worker] = place
 
 
 def _owners(changes, folder):

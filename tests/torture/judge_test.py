@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 
 import tap  # noqa: E402
 import workers  # noqa: E402
-from judge import Call, Hold, Wrong, judge, judge_locks  # noqa: E402
+from judge import Append, Call, Hold, Wrong, judge, judge_appends, judge_locks  # noqa: E402
 from tap import expect, test  # noqa: E402
 
 CHANGES = [(2, "a", "1"), (3, "b", "2"), (4, "a", "3"), (5, "a", None)]
@@ -31,7 +31,8 @@ def call(kind, key, value, begin, end, revision=0, **more):
 def a_right_history_passes(*_):
     expect(verdict(call("put", "a", "1", 0, 1, 2), call("get", "a", "1", 2, 3, 3), call("put", "b", "2", 2, 3, 3),
                    call("write", "a", "3", 4, 9), call("read", "a", "3", 5, 6), call("delete", "a", None, 10, 11, 5),
-                   call("read", "a", None, 12, 13)) is None, "it was refused")
+                   call("read", "a", None, 12, 13), call("unlink", "a", None, 9, 11),
+                   call("unlink", "a", None, 12, 13, took_place=False)) is None, "it was refused")
 
 
 @test(plain=True)
@@ -48,6 +49,8 @@ def each_kind_of_lie_is_found(*_):
         "a refused write that happened": [call("put", "a", "3", 0, 1, state="never")],
         "a swap over the wrong revision": [call("swap", "a", "3", 0, 1, 4, expected=1)],
         "a swap that should have won": [call("swap", "a", "9", 0, 1, 4, expected=4, took_place=False)],
+        "an unlink of nothing": [call("put", "a", "3", 0, 1, 4), call("unlink", "b", None, 2, 3)],
+        "a replacement that was lost": [call("put", "b", "2", 0, 1, 3), call("replace", "a", "9", 2, 3)],
         "a write before its time": [call("put", "b", "2", 0, 1, 3), call("write", "a", "1", 2, 3)],
     }
     for name, calls in lies.items():
@@ -100,6 +103,23 @@ def a_torn_value_is_no_value(*_):
         for cut in (1, len(value) // 2, len(value) - 1):
             expect(workers.name_of(value[:cut]).startswith("torn"), "a value of %d bytes cut at %d" % (len(value), cut))
         expect(workers.name_of(value + b"\0" * 9).startswith("torn"), "a value with zeros behind it")
+
+
+@test(plain=True)
+def each_lie_about_appended_lines_is_found(*_):
+    def verdict_of(lines, *appends):
+        try:
+            judge_appends(appends, {"log": lines})
+        except Wrong as wrong:
+            return str(wrong)
+        return None
+    one, two, lost = (Append("log", "1.%d" % n, 1, "ok") for n in (1, 2, 3))
+    maybe, never = Append("log", "2.1", 2), Append("log", "2.2", 2, "never")
+    expect(verdict_of(["1.1", "1.2"], one, two, maybe, never) is None, "it was refused")
+    expect(verdict_of(["2.1", "1.1", "1.2"], one, two, maybe) is None, "it was refused")
+    for name, lines in {"lost": ["1.1", "1.2"], "twice": ["1.1", "1.2", "1.1", "1.3"], "order": ["1.2", "1.1", "1.3"],
+                        "refused": ["1.1", "1.2", "1.3", "2.2"], "torn": ["1.1", "1.2", "1.31.4"]}.items():
+        expect(verdict_of(lines, one, two, lost, never) is not None, "%s was not found" % name)
 
 
 class Nothing:

@@ -27,7 +27,7 @@ import disks    # noqa: E402
 import rig      # noqa: E402
 import tap      # noqa: E402
 import workers  # noqa: E402
-from judge import Hold, Wrong, judge, judge_locks  # noqa: E402
+from judge import Append, Call, Hold, Wrong, judge, judge_appends, judge_locks  # noqa: E402
 from wires import Wires  # noqa: E402
 
 CALL_LIMIT = 5 + 2 * 1.0  # seconds: what a call may take at a node that runs
@@ -387,6 +387,18 @@ class Torture:
             return revisions.pop() if len(revisions) == 1 else None
         return tap.wait_until(same, 60, "one revision on all members", pause=0.05)
 
+    def appended(self):
+        """The lines of each file that was appended to."""
+        files, folder = {}, os.path.join(self.random.choice(self.members).root, "t")
+        prefix = workers.APPENDED.split("%")[0]
+        for name in os.listdir(folder):
+            if name.startswith(prefix):
+                text = calls.read(os.path.join(folder, name)).decode()
+                files[name] = text.split("\n")
+                if files[name].pop() != "":
+                    raise Wrong("%s ends within a line: %r" % (name, text[-60:]))
+        return files
+
     def trouble(self, end):
         while time.monotonic() < end:
             fault = self.random.choice(self.FAULTS)
@@ -422,8 +434,9 @@ class Torture:
         if self.o.keep:
             self.save(history, changes)
         holds = [h for h in history if isinstance(h, Hold)]
-        judge([c for c in history if not isinstance(c, Hold)],
+        judge([c for c in history if isinstance(c, Call)],
               [c for c in changes if c[1] in workers.KEYS])
+        judge_appends([a for a in history if isinstance(a, Append)], self.appended())
         judge_locks(holds, changes, workers.LOCK, workers.GUARDED)
         if self.hung:
             raise Wrong("; ".join(self.hung))

@@ -14,10 +14,10 @@ for folder in ("real", "etcd"):
 
 import calls  # noqa: E402
 import rig    # noqa: E402
-from judge import Call, Hold  # noqa: E402
+from judge import Append, Call, Hold  # noqa: E402
 
 KEYS = ["k%d" % i for i in range(6)]
-LOCK, GUARDED = "lock", "guarded"
+LOCK, GUARDED, APPENDED = "lock", "guarded", "log-%d"
 SIZES = (0, 0, 0, 10, 300, 5000, 30000)
 FOLDER = b"/t/"
 NEVER = {errno.EROFS}
@@ -112,28 +112,54 @@ class ByMount:
         path = os.path.join(root, "t", key)
         self.count += 1
         value = "%d.%d" % (self.number, self.count)
-        writes = self.random.random() < 0.4
-        c = Call("write" if writes else "read", key, value, time.monotonic_ns(), where=root)
+        kind = self.random.choices(("read", "write", "replace", "append", "unlink"), (50, 25, 10, 10, 5))[0]
+        if kind == "append":
+            return self.append(root, value)
+        writes = kind in ("write", "replace")
+        c = Call(kind, key, value if writes else None, time.monotonic_ns(), where=root, took_place=kind != "read")
         try:
-            if writes:
-                c.end = self.write(path, value)
+            if kind == "read":
+                c.value = self.read(path, c)
+            elif kind == "unlink":
+                os.unlink(path)
+            elif kind == "write":
+                self.write(path, value)
             else:
-                c.value, c.end = self.read(path)
-            c.state = "ok"
+                new = os.path.join(root, "t", "new-%d" % self.number)
+                self.write(new, value)
+                os.rename(new, path)
+            c.end, c.state = c.end if kind == "read" else time.monotonic_ns(), "ok"
         except FileNotFoundError:
-            # Of a write: no parent; of a read: nothing there, or no mount.
+            # Of a write: no parent; else: nothing there, or no mount.
             c.state = "ok" if not writes and self.is_mounted(root) else "unknown"
-            c.value, c.end = None if not writes else value, time.monotonic_ns()
+            c.took_place, c.end = False, time.monotonic_ns()
         except OSError as error:
-            if error.errno in NEVER:
-                c.state = "never"
-            elif error.errno in GONE:
-                time.sleep(0.05)
-            if not writes:
-                c.state = "unknown"
+            c.state = self.after_failure(error) if writes else "unknown"
         if c.state == "ok" and not writes and c.value == "":
             c.state = "unknown"  # somebody on this mount is about to write it
         return c
+
+    @staticmethod
+    def after_failure(error):
+        if error.errno in GONE:
+            time.sleep(0.05)
+        return "never" if error.errno in NEVER else "unknown"
+
+    def append(self, root, line):
+        """Each write system call is a line, as `echo >>` does it."""
+        a = Append(APPENDED % (self.count // 400), line, self.number)
+        try:
+            fd = os.open(os.path.join(root, "t", a.key), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                os.write(fd, line.encode() + b"\n")
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+            a.state = "ok"
+        except OSError as error:
+            a.state = self.after_failure(error)
+        return a
 
     @staticmethod
     def is_mounted(root):
@@ -154,17 +180,17 @@ class ByMount:
             os.close(fd)
             raise
         os.close(fd)  # outside the try: its outcome is the publication's
-        return time.monotonic_ns()
 
     @staticmethod
-    def read(path):
+    def read(path, c):
+        """What was current at the open is what is read."""
         fd = os.open(path, os.O_RDONLY)
-        end = time.monotonic_ns()
+        c.end = time.monotonic_ns()
         try:
             data = b""
             while piece := os.read(fd, 8192):
                 data += piece
-            return name_of(data), end
+            return name_of(data)
         finally:
             os.close(fd)
 
@@ -233,9 +259,10 @@ def work(worker_of, arguments, stop, path):
     worker = worker_of(*arguments)
     history, slowest = [], 0
     while not os.path.exists(stop):
+        begin = time.monotonic_ns()
         c = worker.one()
         history.append(c)
-        slowest = max(slowest, time.monotonic_ns() - c.begin)
+        slowest = max(slowest, time.monotonic_ns() - begin)
         if c.state != "ok":
             time.sleep(0.02)  # what is gone is not back at once
     with open(path + ".new", "wb") as f:
