@@ -231,8 +231,8 @@ static void check_promoted(struct steward *o)
 static void done(struct kv_call *call)
 {
     struct steward *o = container_of(call, struct steward, call.call);
-    static const char *const names[] = {"list", "add", "remove", "update",
-                                        "promote", "change"};
+    static const char *const names[] = {"list",   "add",     "remove",
+                                        "update", "promote", "change"};
     o->busy = false;
     sim_note(o->sim, "operator: %s: %s", names[o->call.op],
              status_name(call->status));

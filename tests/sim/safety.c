@@ -24,6 +24,8 @@ struct safety {
     uint64_t leader_of_term[TERMS_MAX];
     uint64_t *term_at; /* of the entry applied at an index; 0: none yet */
     size_t capacity;
+    uint64_t *known_in; /* in that term it had been committed, at the latest */
+    size_t known_capacity;
     uint64_t applied; /* highest by anybody */
     uint64_t checked[MEMBERS_MAX];
     struct promises {
@@ -50,6 +52,7 @@ void safety_free(struct safety *x)
         free(x->of[i].term_at);
     }
     free(x->term_at);
+    free(x->known_in);
     free(x);
 }
 
@@ -64,7 +67,7 @@ static void make_room(uint64_t **list, size_t *capacity, uint64_t index)
 }
 
 /* Entries that this member applied since the last look. */
-static void check_applied(struct safety *x, struct member *m)
+static void check_applied(struct safety *x, struct member *m, uint64_t now)
 {
     const uint64_t applied = store_applied_index(m->store);
     uint64_t *checked = &x->checked[member_number(m) - 1];
@@ -72,6 +75,7 @@ static void check_applied(struct safety *x, struct member *m)
         *checked = applied; /* it restarted and replays */
     }
     make_room(&x->term_at, &x->capacity, applied);
+    make_room(&x->known_in, &x->known_capacity, applied);
     for (uint64_t i = *checked + 1; i <= applied; i++) {
         uint64_t term;
         if (raft_term_at(replica_raft(m->replica), i, &term) != ST_OK) {
@@ -79,6 +83,7 @@ static void check_applied(struct safety *x, struct member *m)
         }
         if (x->term_at[i] == 0) {
             x->term_at[i] = term;
+            x->known_in[i] = now;
         } else if (x->term_at[i] != term) {
             sim_fail(m->sim,
                      "member %u applied an entry of term %llu at index %llu, "
@@ -93,12 +98,15 @@ static void check_applied(struct safety *x, struct member *m)
     }
 }
 
-static void check_complete(struct safety *x, struct member *m)
+/* Leaders of later terms have what was committed before: one that slept through
+ * the terms since may lead an old one for a moment, and lack it. */
+static void check_complete(struct safety *x, struct member *m, uint64_t leads)
 {
     for (uint64_t i = 1; i <= x->applied; i++) {
         uint64_t term;
         const enum status st = raft_term_at(replica_raft(m->replica), i, &term);
-        if (st == ST_COMPACTED || x->term_at[i] == 0) {
+        if (st == ST_COMPACTED || x->term_at[i] == 0 ||
+            x->known_in[i] >= leads) {
             continue;
         }
         if (st != ST_OK || term != x->term_at[i]) {
@@ -275,7 +283,7 @@ static void check_leader(struct member *m, const struct raft_status *s)
     if (*leader == 0) {
         m->sim->report->leaders++;
         sim_note(m->sim, "%u leads term %u", member_number(m), (unsigned)term);
-        check_complete(x, m);
+        check_complete(x, m, term);
         check_elected(m, &p->conf, term);
         aim_at_leader(m);
     } else if (*leader != m->id) {
@@ -300,8 +308,8 @@ static void check_leader(struct member *m, const struct raft_status *s)
 
 void safety_check(struct member *m)
 {
-    check_applied(m->sim->safety, m);
     struct raft_status s;
     raft_status(replica_raft(m->replica), &s);
+    check_applied(m->sim->safety, m, s.hard.term);
     check_leader(m, &s);
 }
