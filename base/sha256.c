@@ -1,12 +1,12 @@
 /* SHA-256, after FIPS 180-4, sections 4.1.2, 5.1.1 and 6.2. */
 
-#include "base/sha256.h"
+#include "base/sha256_internal.h"
 
 #include "base/codec.h"
 
 /* The first 32 bits of the fractional parts of the cube roots of the first 64
  * primes (section 4.2.2). */
-static const uint32_t constants[64] = {
+const uint32_t sha256_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1,
     0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
     0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786,
@@ -51,18 +51,18 @@ static void fill_schedule(uint32_t w[64], const uint8_t *block)
     }
 }
 
-static void add_block(struct sha256 *s, const uint8_t *block)
+static void add_block(uint32_t state[8], const uint8_t *block)
 {
     uint32_t w[64];
     uint32_t v[8]; /* a to h */
     fill_schedule(w, block);
-    memcpy(v, s->state, sizeof v);
+    memcpy(v, state, sizeof v);
     for (int t = 0; t < 64; t++) {
         const uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
         const uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
         const uint32_t first =
             v[7] + (rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25)) +
-            choice + constants[t] + w[t];
+            choice + sha256_constants[t] + w[t];
         const uint32_t second =
             (rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22)) + majority;
         memmove(v + 1, v, 7 * sizeof v[0]);
@@ -70,7 +70,21 @@ static void add_block(struct sha256 *s, const uint8_t *block)
         v[0] = first + second;
     }
     for (int i = 0; i < 8; i++) {
-        s->state[i] += v[i];
+        state[i] += v[i];
+    }
+}
+
+void sha256_by_table(uint32_t state[8], const uint8_t *blocks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        add_block(state, blocks + i * SHA256_BLOCK);
+    }
+}
+
+static void add_blocks(struct sha256 *s, const uint8_t *blocks, size_t count)
+{
+    if (!sha256_by_instruction(s->state, blocks, count)) {
+        sha256_by_table(s->state, blocks, count);
     }
 }
 
@@ -88,11 +102,12 @@ void sha256_add(struct sha256 *s, struct bytes more)
         if (have + part < SHA256_BLOCK) {
             return;
         }
-        add_block(s, s->block);
+        add_blocks(s, s->block, 1);
     }
-    while (more.size >= SHA256_BLOCK) {
-        add_block(s, more.data);
-        more = bytes_after(more, SHA256_BLOCK);
+    const size_t whole = more.size / SHA256_BLOCK;
+    if (whole > 0) {
+        add_blocks(s, more.data, whole);
+        more = bytes_after(more, whole * SHA256_BLOCK);
     }
     if (more.size > 0) {
         memcpy(s->block, more.data, more.size);
