@@ -2,13 +2,18 @@
 and nothing interpreted."""
 
 import collections
+import os
 import queue
 import threading
 import time
 
-import grpc
+# What is forked here only execs: grpc need not stop its threads for it, which it
+# may wait for without end.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-import schema
+import grpc  # noqa: E402
+
+import schema  # noqa: E402
 
 LIMIT = 20  # seconds that one call may take before the test calls it hung
 

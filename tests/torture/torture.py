@@ -477,7 +477,7 @@ def main():
         for program in ("ip", "nft", "nsenter", "strace", "mkfs.ext4"):
             rig.need_program(program)
         try:
-            import grpc  # noqa: F401
+            import rpc  # noqa: F401
         except ImportError:
             raise tap.Skip("python3-grpcio is not installed (%s)" % sys.executable)
         rig.need_fuse()
