@@ -25,7 +25,10 @@ static enum status compare(struct node *n, struct store_import *import,
     enum status st = store_open(store_import_path(import), &n->store_options,
                                 &fresh, reterr);
     if (st == ST_OK) {
-        st = replica_compare_stores(n->replica, n->store, fresh, reterr);
+        st = replica_check_state(n->replica, fresh, reterr);
+        if (st == ST_OK) {
+            st = replica_compare_stores(n->replica, n->store, fresh, reterr);
+        }
         store_close(fresh);
     }
     return st;

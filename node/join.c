@@ -89,18 +89,6 @@ struct membership *join_first_members(const struct identity *id,
     return m;
 }
 
-static enum status refuse_return(uint64_t id, struct fault *reterr)
-{
-    return fault_set(
-        reterr, ST_INVALID,
-        "member %llx was in this cluster before, and its data directory holds "
-        "nothing now: it has forgotten what it promised, and cannot come back "
-        "as the same member. Remove it from the cluster (member remove %llx), "
-        "add it again (member add), and start it with "
-        "--initial-cluster-state=existing",
-        (unsigned long long)id, (unsigned long long)id);
-}
-
 enum status join_check_new(const struct identity *id, struct fault *reterr)
 {
     struct join_result heard = {.members = xcalloc(1, sizeof *heard.members)};
@@ -114,8 +102,15 @@ enum status join_check_new(const struct identity *id, struct fault *reterr)
         }
         const struct membership_member *self =
             membership_find(heard.members, id->member_id);
-        if (self == NULL || self->started) {
-            st = refuse_return(id->member_id, reterr);
+        if (self == NULL) {
+            st = fault_set(reterr, ST_INVALID,
+                           "member %llx was in this cluster before, and was "
+                           "removed: add it again (member add), and start it "
+                           "with --initial-cluster-state=existing",
+                           (unsigned long long)id->member_id);
+        } else {
+            st =
+                membership_check_newcomer(heard.members, id->member_id, reterr);
         }
     }
     free(heard.members);
@@ -154,6 +149,72 @@ static const struct membership_member *owner_of(const struct membership *m,
     return NULL;
 }
 
+static bool has_answered(const struct join_result *sum, uint64_t id)
+{
+    bool found = false;
+    for (size_t i = 0; i < sum->answered_count; i++) {
+        found |= sum->answered[i] == id;
+    }
+    return found;
+}
+
+/* Whom one of the two knows to be started is so in *to. */
+static void add_started(struct membership *to, const struct membership *from)
+{
+    for (size_t i = 0; i < to->count; i++) {
+        const struct membership_member *m =
+            membership_find(from, to->members[i].id);
+        to->members[i].started |= m != NULL && m->started;
+    }
+}
+
+void join_take_answer(struct join_result *sum, struct join_result *one)
+{
+    if (membership_waits(one->members)) {
+        free(one->members); /* it joins itself, and knows no more */
+        return;
+    }
+    if (sum->answered_count == 0) {
+        sum->cluster_id = one->cluster_id;
+        free(sum->members);
+        sum->members = one->members;
+    } else if (sum->cluster_id != one->cluster_id ||
+               has_answered(sum, one->member_id) ||
+               sum->answered_count == MEMBERSHIP_MAX) {
+        free(one->members);
+        return;
+    } else if (sum->members->changed_index < one->members->changed_index) {
+        add_started(one->members, sum->members);
+        free(sum->members);
+        sum->members = one->members;
+    } else {
+        add_started(sum->members, one->members);
+        free(one->members);
+    }
+    sum->answered[sum->answered_count++] = one->member_id;
+}
+
+/* What a quorum knows, the others know too unless this member was part of it:
+ * so many of the voters that there is no quorum of the rest. */
+static enum status check_answers(const struct join_result *sum,
+                                 struct fault *reterr)
+{
+    const struct membership_conf *c = &sum->members->conf;
+    const size_t wanted = c->voters_count - c->voters_count / 2;
+    size_t heard = 0;
+    for (size_t i = 0; i < c->voters_count; i++) {
+        heard += has_answered(sum, c->voters[i]);
+    }
+    return heard >= wanted
+               ? ST_OK
+               : fault_set(reterr, ST_NOT_FOUND,
+                           "cannot join: only %zu of the voting members "
+                           "answer, and %zu have to, to be sure that this one "
+                           "was never in the cluster before; name all of them "
+                           "in --initial-cluster, and start it when they run",
+                           heard, wanted);
+}
+
 enum status join_take_place(struct join_result *ret, const char *advertised,
                             struct fault *reterr)
 {
@@ -166,12 +227,11 @@ enum status join_take_place(struct join_result *ret, const char *advertised,
             "--initial-advertise-peer-urls",
             (unsigned long long)ret->cluster_id, advertised, advertised);
     }
-    if (self->started) {
-        return refuse_return(self->id, reterr);
-    }
     ret->member_id = self->id;
+    enum status st = membership_check_newcomer(ret->members, self->id, reterr);
+    st = st == ST_OK ? check_answers(ret, reterr) : st;
     ret->members->conf = (struct membership_conf){.voters_count = 0};
-    return ST_OK;
+    return st;
 }
 
 /* Asks whoever the URL "…//host:port" of `size` bytes belongs to. */
@@ -194,31 +254,33 @@ enum status join_existing(const char *name, const char *advertised,
                           const char *initial_cluster, struct join_result *ret,
                           struct fault *reterr)
 {
-    ret->members = xcalloc(1, sizeof *ret->members);
     const size_t name_size = strlen(name);
     struct fault last = {{0}};
-    enum status st = ST_NOT_FOUND;
+    *ret = (struct join_result){0};
     (void)!fault_set(&last, ST_NOT_FOUND,
                      "--initial-cluster names nobody but this member");
-    for (const char *at = initial_cluster; *at != '\0' && st != ST_OK;) {
+    for (const char *at = initial_cluster; *at != '\0';) {
         const size_t part = strcspn(at, ",");
         const char *equals = memchr(at, '=', part);
         const size_t own = equals != NULL ? (size_t)(equals - at) : part;
+        struct join_result one = {.members = xcalloc(1, sizeof *one.members)};
         if (equals != NULL &&
-            !(own == name_size && memcmp(at, name, own) == 0)) {
-            st = ask_at(equals + 1, part - own - 1, ret, &last);
+            !(own == name_size && memcmp(at, name, own) == 0) &&
+            ask_at(equals + 1, part - own - 1, &one, &last) == ST_OK) {
+            join_take_answer(ret, &one);
+        } else {
+            free(one.members);
         }
         at += part;
         at += *at == ',';
     }
-    if (st != ST_OK) {
-        st = fault_set(reterr, ST_NOT_FOUND,
-                       "cannot join: no member of the cluster answers; the "
-                       "last attempt: %s",
-                       last.text);
-    } else {
-        st = join_take_place(ret, advertised, reterr);
-    }
+    const enum status st =
+        ret->answered_count > 0
+            ? join_take_place(ret, advertised, reterr)
+            : fault_set(reterr, ST_NOT_FOUND,
+                        "cannot join: no member of the cluster answers; the "
+                        "last attempt: %s",
+                        last.text);
     if (st != ST_OK) {
         free(ret->members);
         ret->members = NULL;

@@ -16,6 +16,8 @@
 struct join_result {
     uint64_t cluster_id, member_id;
     struct membership *members; /* owned; with no configuration when joining */
+    uint64_t answered[MEMBERSHIP_MAX]; /* by whom; when joining */
+    size_t answered_count;
 };
 
 /* The first members, as every one of them knows them. */
@@ -29,13 +31,16 @@ enum status join_check_new(const struct identity *id,
 
 /* State "existing": initial_cluster names this member, `name`, and others to
  * ask; advertised are its peer URLs.
- *   ST_NOT_FOUND  nobody answered
+ *   ST_NOT_FOUND  nobody answered, or too few to tell whether it was started
  *   ST_INVALID    this member was not added, or has been started before */
 enum status join_existing(const char *name, const char *advertised,
                           const char *initial_cluster, struct join_result *ret,
                           struct fault *reterr) MUST_USE;
 
-/* Its part that asks nobody: ret->members are whom a member knows. */
+/* Its parts that ask nobody: one answer, which is used up; and what all of them
+ * say.  Whoever answers may be behind: who was started is known for sure only
+ * to so many voters that every quorum has one of them, besides this member. */
+void join_take_answer(struct join_result *sum, struct join_result *one);
 enum status join_take_place(struct join_result *ret, const char *advertised,
                             struct fault *reterr) MUST_USE;
 

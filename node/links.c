@@ -188,8 +188,10 @@ static enum status may_join(void *arg, uint64_t member, struct fault *reterr)
 static void query(void *arg, struct bytes question, struct buf *to)
 {
     const struct node *n = arg;
-    join_answer(question, n->cluster_id, n->member_id,
-                replica_membership(n->replica), to);
+    struct membership *m = xmalloc(sizeof *m);
+    replica_tell_members(n->replica, m);
+    join_answer(question, n->cluster_id, n->member_id, m, to);
+    free(m);
 }
 
 static void removed(void *arg)

@@ -82,10 +82,37 @@ bool membership_has_left(const struct membership *m, uint64_t id)
            !is_in(m->conf.outgoing, m->conf.outgoing_count, id);
 }
 
+bool membership_is_voter(const struct membership *m, uint64_t id)
+{
+    return is_in(m->conf.voters, m->conf.voters_count, id);
+}
+
 bool membership_is_learner(const struct membership *m, uint64_t id)
 {
     return is_in(m->conf.learners, m->conf.learners_count, id) ||
            is_in(m->conf.next, m->conf.next_count, id);
+}
+
+bool membership_waits(const struct membership *m)
+{
+    return m->conf.voters_count == 0;
+}
+
+enum status membership_check_newcomer(const struct membership *m, uint64_t id,
+                                      struct fault *reterr)
+{
+    const struct membership_member *self = membership_find(m, id);
+    if (self == NULL || !self->started) {
+        return ST_OK;
+    }
+    return fault_set(
+        reterr, ST_INVALID,
+        "member %llx was in this cluster before, and its data directory holds "
+        "nothing now: it has forgotten what it promised, and cannot come back "
+        "as the same member. Remove it from the cluster (member remove %llx), "
+        "add it again (member add), and start it with "
+        "--initial-cluster-state=existing",
+        (unsigned long long)id, (unsigned long long)id);
 }
 
 /* --- URLs --- */

@@ -18,6 +18,7 @@
 #define NODE_MEMBERSHIP_H
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "raft/raft.h"
 
@@ -66,7 +67,13 @@ bool membership_was_removed(const struct membership *m, uint64_t id);
 /* Removed, and its vote is needed no more: until a joint configuration ends it
  * is, and may be what ends it. */
 bool membership_has_left(const struct membership *m, uint64_t id);
+bool membership_is_voter(const struct membership *m, uint64_t id);
 bool membership_is_learner(const struct membership *m, uint64_t id);
+/* Nobody told it yet who votes: it joins. */
+bool membership_waits(const struct membership *m);
+/* ST_INVALID: `id` waits, and was in the cluster before: its data is gone. */
+enum status membership_check_newcomer(const struct membership *m, uint64_t id,
+                                      struct fault *reterr) MUST_USE;
 /* Adds a first member; false: there are too many, or the id is there. */
 bool membership_add_first(struct membership *m,
                           const struct membership_member *member);

@@ -447,7 +447,7 @@ bool replica_was_removed(const struct replica *r)
 
 bool replica_has_left(const struct replica *r, uint64_t member)
 {
-    return r->membership->conf.voters_count > 0 && /* else it was only told */
+    return membership_is_voter(r->membership, r->options.member_id) &&
            r->confs[r->confs_count - 1].index <=
                store_durable_index(r->store) &&
            membership_has_left(r->membership, member);

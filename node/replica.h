@@ -162,6 +162,12 @@ void replica_set_disk_full(struct replica *r, bool full);
  * state of exactly that index in place.  In between the replica has no store
  * and nothing of it may be called. */
 void replica_release_store(struct replica *r); /* it can be closed now */
+/* Before that: whether this member may have that state, which is somebody
+ * else's.  ST_INVALID: it waits for its first one, and was in the cluster
+ * before; who it asked when it joined did not know. */
+enum status replica_check_state(const struct replica *r,
+                                const struct store *state,
+                                struct fault *reterr) MUST_USE;
 /* In between, with both open, so that watches miss nothing. */
 enum status replica_compare_stores(struct replica *r, struct store *from,
                                    struct store *to,
@@ -196,13 +202,16 @@ struct kv *replica_kv(struct replica *r);
 
 /* As of what is applied here; borrowed until the next turn. */
 const struct membership *replica_membership(const struct replica *r);
+/* The same for who joins: who is said to be started by an entry that is not
+ * applied here yet is started. */
+void replica_tell_members(const struct replica *r, struct membership *ret);
 /* True once after each change of it. */
 bool replica_members_changed(struct replica *r);
 /* This member was removed. It goes on answering until somebody says so for whom
  * replica_has_left() is true: they may need it to learn of it. */
 bool replica_was_removed(const struct replica *r);
-/* That member was removed, which this one will not forget by a crash: it can be
- * told to end. */
+/* That member was removed, which this one will not forget by a crash, and this
+ * one votes: it can be told to end. */
 bool replica_has_left(const struct replica *r, uint64_t member);
 /* The configuration as of entry `index`, from the store's durable one on;
  * borrowed until the next turn. */

@@ -81,6 +81,32 @@ static enum status read_record(struct replica *r, struct fault *reterr)
                                    "or replace it");
 }
 
+enum status replica_check_state(const struct replica *r,
+                                const struct store *state, struct fault *reterr)
+{
+    const struct bytes record = store_record(state, MEMBERSHIP_RECORD);
+    if (!membership_waits(r->membership) || record.size == 0) {
+        return ST_OK;
+    }
+    struct membership *m = xmalloc(sizeof *m);
+    enum status st = membership_read(record, m);
+    st = st == ST_OK
+             ? membership_check_newcomer(m, r->options.member_id, reterr)
+             : fault_set(reterr, ST_CORRUPT,
+                         "the record of the members in a state that was sent "
+                         "cannot be read");
+    free(m);
+    return st;
+}
+
+static enum status check_newcomer(const struct replica *r, struct fault *reterr)
+{
+    return membership_waits(r->membership)
+               ? membership_check_newcomer(r->membership, r->options.member_id,
+                                           reterr)
+               : ST_OK;
+}
+
 static void note_removal(struct replica *r)
 {
     const uint64_t self = r->options.member_id;
@@ -94,6 +120,9 @@ static void note_removal(struct replica *r)
 enum status replica_load_membership(struct replica *r, struct fault *reterr)
 {
     enum status st = read_record(r, reterr);
+    if (st == ST_OK) {
+        st = check_newcomer(r, reterr);
+    }
     if (st == ST_OK) {
         r->confs_count = 0;
         push_conf(r, store_applied_index(r->store));
@@ -160,6 +189,34 @@ static void say(const struct membership_change *c)
                  (const char *)c->peer_urls.data);
     } else {
         log_info("member %llx %s", (unsigned long long)c->id, what[c->op]);
+    }
+}
+
+static void note_started(struct membership *m, const struct raft_entry *e)
+{
+    struct membership_stamp stamp;
+    struct membership_change changes[RAFT_CHANGES_MAX];
+    size_t count = 0;
+    const struct bytes payload = payload_bytes(e->payload);
+    if (e->type != RAFT_ENTRY_NORMAL || !membership_is_command(payload) ||
+        membership_decode(payload, &stamp, changes, &count) != ST_OK) {
+        return;
+    }
+    for (size_t i = 0; i < m->count; i++) {
+        for (size_t k = 0; k < count; k++) {
+            m->members[i].started |= changes[k].op == MEMBERSHIP_PUBLISH &&
+                                     changes[k].id == m->members[i].id;
+        }
+    }
+}
+
+void replica_tell_members(const struct replica *r, struct membership *ret)
+{
+    struct raft_storage *s = raft_memory_storage_base(r->log);
+    const uint64_t last = s->ops->last_index(s);
+    *ret = *r->membership;
+    for (uint64_t i = store_applied_index(r->store) + 1; i <= last; i++) {
+        note_started(ret, raft_memory_storage_entry(r->log, i));
     }
 }
 
@@ -259,8 +316,7 @@ static enum status try_changes(struct replica *r, const struct raft_entry *e,
     return st;
 }
 
-/* A newcomer gets the configuration by a state, never entry 1. */
-static void drop_first_entry(struct replica *r)
+void replica_drop_first_entry(struct replica *r)
 {
     if (raft_memory_storage_first_index(r->log) == 1) {
         const enum status st = raft_memory_storage_compact(r->log, 1);
@@ -299,7 +355,7 @@ enum status replica_apply_conf(struct replica *r, const struct raft_entry *e,
         count = 0;
     }
     struct raft_conf_state conf;
-    drop_first_entry(r);
+    replica_drop_first_entry(r);
     st = try_changes(r, e, &cc, changes, count, &conf);
     enum status kept = ST_OK;
     if (st == ST_OK) {
@@ -331,6 +387,9 @@ enum status replica_apply_members(struct replica *r, const struct raft_entry *e,
     enum status kept = ST_OK;
     if (st == ST_OK) {
         kept = take_over(r, e->index, changes, count, NULL, reterr);
+    }
+    if (kept == ST_OK) {
+        kept = check_newcomer(r, reterr); /* it says nothing before it is in */
     }
     answer(r, &stamp, st);
     return kept;

@@ -131,6 +131,9 @@ void replica_alarm_applied(struct replica *r,
 
 /* replica_conf.c */
 void replica_membership_from_first(struct replica *r);
+/* A newcomer gets the configuration by a state, never entry 1: so that is kept
+ * for nobody once there was a change. */
+void replica_drop_first_entry(struct replica *r);
 /* From the store, whose state may be another one now. */
 enum status replica_load_membership(struct replica *r,
                                     struct fault *reterr) MUST_USE;

@@ -195,6 +195,9 @@ enum status replica_fill_log(struct replica *r,
                          (unsigned long long)r->before_index);
     }
     raft_entries_fini(&r->recovered);
+    if (r->membership->changed_index > 0 && store_applied_index(r->store) > 0) {
+        replica_drop_first_entry(r); /* the log on disk still has it */
+    }
     return ST_OK;
 }
 

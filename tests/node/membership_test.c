@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/prng.h"
+#include "node/join.h"
 #include "tests/lib/test.h"
 
 static struct membership *three(void)
@@ -122,6 +123,51 @@ TEST(membership, who_a_joint_configuration_still_needs_has_not_left)
     m->conf.outgoing_count = 0;
     EXPECT(membership_has_left(m, 20) && !membership_has_left(m, 10));
     free(m);
+}
+
+static void hear(struct join_result *sum, uint64_t from,
+                 const struct membership *known)
+{
+    struct join_result one = {
+        .cluster_id = 7, .member_id = from, .members = xmalloc(sizeof *known)};
+    *one.members = *known;
+    join_take_answer(sum, &one);
+}
+
+/* Members 10 and 20 vote, 30 learns; 40, at d, is to vote and was just added.
+ * Ends up NULL when it may not join. */
+static enum status join_by(const uint64_t *by, size_t count, bool last_knows)
+{
+    struct membership *m = three();
+    struct join_result sum = {0};
+    struct fault fault;
+    struct membership_change c = add(40, "http://d:1");
+    membership_apply(m, &c);
+    m->conf.voters[m->conf.voters_count++] = 40;
+    for (size_t i = 0; i < count; i++) {
+        if (last_knows && i + 1 == count) {
+            c = of(MEMBERSHIP_PUBLISH, 40);
+            membership_apply(m, &c);
+        }
+        hear(&sum, by[i], m);
+    }
+    const enum status st = join_take_place(&sum, "http://d:1", &fault);
+    EXPECT(st != ST_OK ||
+           (sum.member_id == 40 && membership_waits(sum.members)));
+    free(sum.members);
+    free(m);
+    return st;
+}
+
+/* Danger: a member whose data is lost asks one that is behind who it is, is
+ * taken for a new one, and votes a second time in the same term. */
+TEST(membership, who_joins_is_judged_by_enough_to_know_whether_it_was_here)
+{
+    const uint64_t one[] = {10, 30, 10}, two[] = {10, 20};
+    EXPECT_INT(join_by(one, 3, false), ST_NOT_FOUND); /* 30 only learns */
+    EXPECT_INT(join_by(two, 2, false), ST_OK);
+    EXPECT_INT(join_by(two, 2, true), ST_INVALID);
+    EXPECT_INT(join_by(one, 2, true), ST_INVALID); /* any of them may know */
 }
 
 TEST(membership, a_record_comes_back_as_it_was)

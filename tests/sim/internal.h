@@ -45,6 +45,7 @@ struct member {
     bool up, paused;
     bool gone;      /* for good: removed and has said so, or its data is lost */
     bool joins;     /* later: no configuration of its own, and its id is told */
+    bool returns;   /* as who it was, with its data lost */
     bool was_alone; /* when it last ran */
     bool muted;     /* nothing that it sent arrives; until it crashes */
     bool broken;    /* its disk failed: it does nothing more, and stops */
@@ -381,6 +382,8 @@ void membership_fini(struct sim *s);
 void membership_tick(struct member *m);
 /* `by` knows that m was removed, and answers it no more. */
 void membership_refuse(const struct member *by, struct member *m);
+/* It lost its data, was let in again, and has found out that it was there. */
+bool membership_turned_away(struct member *m, enum status st);
 /* A member may lose the end of its log now: two others have what it had. */
 bool membership_can_spare(const struct sim *s, const struct member *m);
 void membership_check_end(struct sim *s);

@@ -240,8 +240,10 @@ void member_start(struct member *m)
         return;
     }
     if (st != ST_OK) {
-        sim_fail(m->sim, "member %u cannot restart: %s: %s", member_number(m),
-                 status_name(st), fault.text);
+        if (!membership_turned_away(m, st)) {
+            sim_fail(m->sim, "member %u cannot restart: %s: %s",
+                     member_number(m), status_name(st), fault.text);
+        }
         return;
     }
     safety_started(m);
@@ -345,11 +347,27 @@ static enum status append(struct member *m, const struct raft_message *x,
                : ST_OK;
 }
 
+static enum status check_incoming(struct member *m, struct fault *reterr)
+{
+    const struct store_options so = member_store_options();
+    struct store *state;
+    enum status st =
+        store_open(store_import_path(m->incoming), &so, &state, reterr);
+    must(st == ST_OK);
+    st = replica_check_state(m->replica, state, reterr);
+    store_close(state);
+    return st;
+}
+
 /* The new state takes the old one's place, then the log starts behind it. */
 static enum status install(struct member *m, const struct raft_message *x,
                            struct fault *reterr)
 {
     must(m->incoming != NULL);
+    const enum status may = check_incoming(m, reterr);
+    if (may != ST_OK) {
+        return may;
+    }
     replica_release_store(m->replica);
     heap_remove(&m->sim->events, &m->flushed.at);
     m->flushing = NULL;
@@ -456,7 +474,9 @@ static void saved(struct sim *s, struct event *e)
     }
     m->saving_count = 0;
     if (st != ST_OK) {
-        disk_failed(m, st, "save", &fault);
+        if (!membership_turned_away(m, st)) {
+            disk_failed(m, st, "save", &fault);
+        }
         return;
     }
     disk_tend(m);
@@ -550,8 +570,10 @@ void member_turn(struct member *m)
         }
         const enum status st = replica_turn(m->replica, &clock, &more, &fault);
         if (st != ST_OK) {
-            sim_fail(m->sim, "member %u broke: %s: %s", member_number(m),
-                     status_name(st), fault.text);
+            if (!membership_turned_away(m, st)) {
+                sim_fail(m->sim, "member %u broke: %s: %s", member_number(m),
+                         status_name(st), fault.text);
+            }
             return;
         }
         more |= m->mount != NULL && mount_turn(m->mount, clock.now_ns);

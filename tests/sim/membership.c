@@ -109,27 +109,40 @@ static void new_member(struct sim *s, struct member **ret)
     (*ret)->joins = true;
 }
 
-/* As a first start with --initial-cluster-state=existing: somebody is asked who
- * one is. */
+/* All who can be reached are asked; false: nobody can. */
+static bool ask_around(struct member *m, struct join_result *ret)
+{
+    struct sim *s = m->sim;
+    *ret = (struct join_result){0};
+    for (uint32_t i = 0; i < s->members_count; i++) {
+        const struct member *by = &s->members[i];
+        if (by == m || !by->up || by->paused || network_is_cut(s, m, by) ||
+            network_is_cut(s, by, m)) {
+            continue;
+        }
+        struct join_result one = {.cluster_id = 1,
+                                  .member_id = by->id,
+                                  .members = xmalloc(sizeof *one.members)};
+        replica_tell_members(by->replica, one.members);
+        join_take_answer(ret, &one);
+    }
+    return ret->answered_count > 0;
+}
+
+/* As a first start with --initial-cluster-state=existing (node/join.c). */
 static void join(struct sim *s, struct event *e)
 {
     struct member *m = container_of(e, struct member, join);
-    struct member *by = sim_pick(s, &s->steward->prng);
-    if (!by->up || by->paused || network_is_cut(s, m, by) ||
-        network_is_cut(s, by, m)) {
-        sim_at(s, e, s->now_ns + 100 * MS, join);
-        return;
-    }
     char url[48];
     struct fault fault;
-    struct join_result who = {.cluster_id = 1,
-                              .members = xmalloc(sizeof *who.members)};
-    *who.members = *replica_membership(by->replica);
+    struct join_result who;
     url_of(m, url);
-    if (join_take_place(&who, url, &fault) != ST_OK) {
+    const enum status st =
+        ask_around(m, &who) ? join_take_place(&who, url, &fault) : ST_NOT_FOUND;
+    if (st != ST_OK) {
         free(who.members);
-        if (m->id == 0) {
-            sim_at(s, e, s->now_ns + 200 * MS, join); /* not added yet */
+        if (m->id == 0 || st == ST_NOT_FOUND) {
+            sim_at(s, e, s->now_ns + 200 * MS, join); /* not yet, then */
         } else {
             sim_count(s, SIM_FAULT_RETURN_REFUSED);
             sim_note(s, "%u is refused", member_number(m));
@@ -140,6 +153,7 @@ static void join(struct sim *s, struct event *e)
              (unsigned long long)who.member_id);
     free(m->first);
     m->first = who.members;
+    m->returns = m->id != 0;
     m->id = who.member_id;
     m->gone = false;
     m->joins = true;
@@ -155,6 +169,22 @@ static void leave(struct member *m)
     heap_remove(&m->sim->events, &m->restart.at);
     heap_remove(&m->sim->events, &m->doom.at);
     member_end(m);
+}
+
+bool membership_turned_away(struct member *m, enum status st)
+{
+    if (st != ST_INVALID || !m->returns) {
+        return false;
+    }
+    sim_count(m->sim, SIM_FAULT_RETURN_REFUSED);
+    sim_note(m->sim, "%u finds out who it was, and ends", member_number(m));
+    heap_remove(&m->sim->events, &m->restart.at);
+    heap_remove(&m->sim->events, &m->doom.at);
+    if (m->up) {
+        member_end(m);
+    }
+    m->gone = true;
+    return true;
 }
 
 void membership_refuse(const struct member *by, struct member *m)
@@ -622,6 +652,7 @@ void membership_check_end(struct sim *s)
     const struct steward *o = s->steward;
     const struct member *l = leader(s);
     if (wants(o)) {
+        membership_describe(s);
         sim_fail(s, "what the operator wanted %.1f s ago never came to be",
                  (double)(s->now_ns - o->wanted_ns) / 1e9);
     }
