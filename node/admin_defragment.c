@@ -1,8 +1,9 @@
 /* kv/admin.h: the store's file made smaller, beside reads and writes.
  *
- *   WAITING (for the flush under way) -> COPYING -> FOLLOWING -> switched
+ *   WAITING (for the flush under way) -> COPYING -> FOLLOWING -> switched: the
+ *   old file is given back to the disk
  *
- * COPYING and FOLLOWING are jobs of the slow lane.  Flushes go on; the last of
+ * All but the switch are jobs of the slow lane.  Flushes go on; the last of
  * them before the switch are held back for as long as the follower needs. */
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct defragment_op {
     struct store_defragment *defragment; /* NULL: not begun */
     bool works;                          /* a job is out */
     bool copied;                         /* COPYING is over */
+    bool switched;                       /* what is left is to free the old */
     bool leaves;
     enum status leaves_with;
     int64_t began_ns, told_ns;
@@ -70,7 +72,16 @@ static void worked(struct lane_job *job)
     } else if (d->status != ST_OK) {
         log_warn("the store is not defragmented: %s", d->fault.text);
         end(d, d->status);
+    } else if (d->switched) {
+        end(d, ST_OK);
     }
+}
+
+static void release(struct lane_job *job)
+{
+    struct defragment_op *d = container_of(job, struct defragment_op, job);
+    store_defragment_release(d->defragment);
+    d->status = ST_OK;
 }
 
 static bool start(struct defragment_op *d, void (*run)(struct lane_job *job))
@@ -127,13 +138,18 @@ static void switch_files(struct defragment_op *d)
     log_info("the store's file has %llu bytes instead of %llu, after %.1f s",
              (unsigned long long)size, (unsigned long long)d->size_before,
              (double)(loop_now_ns() - d->began_ns) / 1e9);
-    end(d, ST_OK);
+    d->switched = true;
+    d->job = (struct lane_job){.run = release, .done = worked};
+    d->works = lane_run(&u->slow, &d->job, &d->fault) == ST_OK;
+    if (!d->works) {
+        end(d, ST_OK); /* and the loop waits for the disk */
+    }
 }
 
 static bool turn(struct upkeep *u, struct upkeep_op *op)
 {
     struct defragment_op *d = defragment_of(op);
-    if (d->leaves) {
+    if (d->leaves || d->switched) {
         return false;
     }
     if (d->defragment == NULL) {
@@ -205,7 +221,8 @@ bool upkeep_holds_flushes(const struct upkeep *u)
             const struct defragment_op *d = defragment_of(op);
             /* The follower is at work on the last ones: the next would only
              * send it round again. */
-            return d->copied && d->works && !store_is_full(u->node->store);
+            return d->copied && d->works && !d->switched &&
+                   !store_is_full(u->node->store);
         }
     }
     return false;

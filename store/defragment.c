@@ -2,8 +2,10 @@
 
 #include "store/defragment.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/must.h"
 #include "store/import.h"
@@ -26,6 +28,7 @@ struct store_defragment {
     struct lmdb_env env; /* of the new file, when FOLLOWING */
     struct state_local local;
     bool follows, failed;
+    int old_fd; /* after the switch, of the old file; -1: none */
 };
 
 enum status store_defragment_begin(struct store *s,
@@ -37,6 +40,7 @@ enum status store_defragment_begin(struct store *s,
     }
     struct store_defragment *d = xcalloc(1, sizeof *d);
     d->s = s;
+    d->old_fd = -1;
     list_init(&d->kept.list);
     list_init(&d->taken);
     const enum status st =
@@ -176,6 +180,16 @@ bool store_defragment_is_ready(const struct store_defragment *d)
            atomic_load(&d->s->views) == 0;
 }
 
+/* Whoever drops the last hold on a large file waits until its blocks are free:
+ * that shall not be the switch. */
+static int open_old(const struct store *s)
+{
+    mdb_filehandle_t fd;
+    return mdb_env_get_fd(s->env.env, &fd) == MDB_SUCCESS
+               ? fcntl(fd, F_DUPFD_CLOEXEC, 3)
+               : -1;
+}
+
 enum status store_defragment_switch(struct store_defragment *d,
                                     struct fault *reterr)
 {
@@ -184,6 +198,7 @@ enum status store_defragment_switch(struct store_defragment *d,
     lmdb_env_close(&d->env);
     d->follows = false;
     view_close(s);
+    d->old_fd = open_old(s); /* -1 is no harm: it is for later */
     lmdb_env_close(&s->env);
     enum status st = import_replace(d->import, reterr);
     if (st == ST_OK) {
@@ -198,8 +213,17 @@ enum status store_defragment_switch(struct store_defragment *d,
     if (st == ST_OK) {
         must(s->view.revision == s->durable.revision); /* D1 */
         s->state.local = d->local;
+        s->kept = NULL;
     }
     return st;
+}
+
+void store_defragment_release(struct store_defragment *d)
+{
+    if (d->old_fd >= 0) {
+        (void)close(d->old_fd); /* only looked at */
+        d->old_fd = -1;
+    }
 }
 
 void store_defragment_free(struct store_defragment *d)
@@ -215,6 +239,9 @@ void store_defragment_free(struct store_defragment *d)
     store_export_free(d->export);
     lmdb_env_close(&d->env);
     store_import_free(d->import);
-    d->s->kept = NULL;
+    if (d->s->kept == &d->kept) {
+        d->s->kept = NULL;
+    }
+    store_defragment_release(d);
     free(d);
 }

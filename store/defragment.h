@@ -46,6 +46,9 @@ bool store_defragment_is_ready(const struct store_defragment *d);
  * everything but store_close(): ST_IO, ST_CORRUPT. */
 enum status store_defragment_switch(struct store_defragment *d,
                                     struct fault *reterr) MUST_USE;
+/* Any thread, after the switch: gives the old file back to the disk, which
+ * takes its time when it was large. */
+void store_defragment_release(struct store_defragment *d);
 
 /* Ends a copy soon; from the loop. */
 void store_defragment_stop(struct store_defragment *d);
