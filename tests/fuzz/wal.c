@@ -93,13 +93,19 @@ static bool append(struct wal *w, uint64_t index, uint64_t term)
     return st == ST_OK && wal_sync(w, &fault) == ST_OK;
 }
 
+/* What raft lets be: sums of such numbers cannot overflow. */
+static bool is_sane(uint64_t number)
+{
+    return number < UINT64_MAX / 4;
+}
+
 static void use(struct wal *w, uint64_t last_index, uint64_t last_term)
 {
     struct wal_recovery found;
     struct taken t;
     enum status st;
-    const bool wrote =
-        last_index < UINT64_MAX / 4 && append(w, last_index + 1, last_term + 1);
+    const bool wrote = is_sane(last_index) && is_sane(last_term) &&
+                       append(w, last_index + 1, last_term + 1);
     wal_close(w);
     w = open_log(&found, &t, &st);
     must(st == ST_OK);
