@@ -9,7 +9,11 @@
 #define REPLICA_ORDERS_MAX 64
 
 /* The first byte of a frame between two replicas. */
-enum replica_tell { REPLICA_TELL_ORDER = 1, REPLICA_TELL_REFUSED = 2 };
+enum replica_tell {
+    REPLICA_TELL_ORDER = 1, /* of who sends it */
+    REPLICA_TELL_REFUSED = 2,
+    REPLICA_TELL_PASSED = 3 /* an order, of anybody, that a leader passes on */
+};
 
 struct member_urls {
     struct bytes peer[ADMIN_URLS_MAX], client[ADMIN_URLS_MAX];
@@ -81,6 +85,9 @@ struct replica {
     size_t orders_count;
     bool order_out; /* one is proposed, and this is whose: */
     uint64_t order_ticket, order_member, order_term;
+    bool
+        hands_on; /* the leadership, for the first order (replica_handover.c) */
+    int64_t hands_on_until_ns;
     struct admin_members publish; /* under way when publish_out */
     bool publish_out, publish_due;
     struct admin_member told[MEMBERSHIP_MAX]; /* as told last, */
@@ -157,6 +164,18 @@ enum status replica_judge(const struct replica *r,
 bool replica_is_order(const struct replica *r, const struct pending *p);
 void replica_order(struct replica *r, struct pending *p);
 void replica_lead_orders(struct replica *r);
+/* True: the order waits until the leadership is handed on, or cannot be. */
+bool replica_hands_on(struct replica *r,
+                      const struct membership_change *changes, size_t count);
+enum replica_passing {
+    REPLICA_PASS_NOT,   /* it is nobody's */
+    REPLICA_PASS_LATER, /* when the new leader is known */
+    REPLICA_PASSED
+};
+/* An order of one that leads no more, to who leads now. */
+enum replica_passing replica_pass_on(struct replica *r,
+                                     const struct raft_status *s,
+                                     struct bytes command);
 void replica_drop_orders(struct replica *r);
 void replica_publish(struct replica *r);
 

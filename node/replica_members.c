@@ -320,12 +320,12 @@ void replica_hear(struct replica *r, uint64_t from, struct bytes frame)
 {
     struct reader in = reader_of(frame);
     const uint8_t what = read_u8(&in);
-    if (what == REPLICA_TELL_ORDER) {
+    if (what == REPLICA_TELL_ORDER || what == REPLICA_TELL_PASSED) {
         struct membership_stamp stamp;
         struct membership_change changes[RAFT_CHANGES_MAX];
         size_t count;
         if (membership_decode(in.left, &stamp, changes, &count) == ST_OK &&
-            stamp.member == from &&
+            (stamp.member == from || what == REPLICA_TELL_PASSED) &&
             (!replica_leads(r) || !add_order(r, in.left))) {
             refuse(r, in.left, ST_NO_LEADER);
         }
@@ -372,6 +372,7 @@ static void drop_first_order(struct replica *r)
 {
     buf_fini(&r->orders[0]);
     r->orders_count--;
+    r->hands_on = false;
     memmove(r->orders, r->orders + 1, r->orders_count * sizeof r->orders[0]);
 }
 
@@ -393,6 +394,9 @@ static bool lead_one(struct replica *r)
     enum status st = membership_decode(command, &stamp, changes, &count);
     must(st == ST_OK); /* it was, when it came */
     st = replica_judge(r, changes, count);
+    if (st == ST_OK && replica_hands_on(r, changes, count)) {
+        return false;
+    }
     if (st == ST_OK) {
         st = propose(r, command, changes, count);
         if (st == ST_NO_LEADER || st == ST_TOO_MANY) {
@@ -416,7 +420,14 @@ void replica_lead_orders(struct replica *r)
     raft_status(r->raft, &s);
     if (s.soft.role != RAFT_LEADER || s.hard.term != r->order_term) {
         while (s.soft.role != RAFT_LEADER && r->orders_count > 0) {
-            refuse(r, buf_bytes(&r->orders[0]), ST_NO_LEADER);
+            const struct bytes command = buf_bytes(&r->orders[0]);
+            const enum replica_passing how = replica_pass_on(r, &s, command);
+            if (how == REPLICA_PASS_LATER) {
+                break;
+            }
+            if (how == REPLICA_PASS_NOT) {
+                refuse(r, command, ST_NO_LEADER);
+            }
             drop_first_order(r);
         }
         r->order_out = false;

@@ -333,8 +333,11 @@ def several_members_are_replaced_at_once_or_none_is(base):
         g.agree()
         for m in g.now:
             cluster.expect_kept(m.root, logs)
+        slowest = max(log.slowest for log in logs)
         tap.note("%d writes acknowledged, all there; the slowest took %.2f s" % (
-            sum(len(log.acknowledged) for log in logs), max(log.slowest for log in logs)))
+            sum(len(log.acknowledged) for log in logs), slowest))
+        # The leader was among those removed: it handed the leadership on.
+        expect(slowest < cluster.ELECTION * tap.SLOW, "a write waited %.2f s, as for an election" % slowest)
         tap.wait_until(lambda: set(listed(g.now)) == {"n3", "n4", "n5", "n6", "n7"}, 20, "their names")
         # A learner takes a voter's place in one step.
         time.sleep(HEALTHY * tap.SLOW)
