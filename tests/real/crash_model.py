@@ -139,6 +139,8 @@ class Record:
 class Caller:
     """Calls a node through the API."""
 
+    goes_on = True  # after an error
+
     def __init__(self, address):
         import rpc
         import schema
@@ -146,6 +148,7 @@ class Caller:
         self.address = address
         self.client = rpc.Client(address)
         self.ids = {}  # of members: peer URL -> id
+        self.gone = lambda: False  # whether nobody will ever answer
 
     def close(self):
         self.client.close()
@@ -221,7 +224,7 @@ class Caller:
         end = time.monotonic() + 2 * LIMIT * tap.SLOW
         while True:
             answer = self.call("KV/Range", self.pb.RangeRequest(key=b"none"), 2)
-            if not isinstance(answer, self.rpc.Error) or time.monotonic() > end:
+            if not isinstance(answer, self.rpc.Error) or self.gone() or time.monotonic() > end:
                 return answer
             time.sleep(0.02)
 
@@ -268,6 +271,7 @@ class Caller:
 def run(caller, script, gone, record=None):
     """Performs the script until its node is gone; returns the Record."""
     record = record or Record()
+    caller.gone = gone
     for operation in script:
         begun = time.time()
         said = caller.perform(operation)
@@ -275,7 +279,8 @@ def run(caller, script, gone, record=None):
         if said:
             record.said.append("%s: %s" % (operation[0], said))
             time.sleep(0.05)  # one that is dying is dead then
-            if gone() or record.uncertain() >= UNCERTAIN or operation[0] in ("expire", "serves"):
+            if (gone() or not caller.goes_on or record.uncertain() >= UNCERTAIN
+                    or operation[0] in ("expire", "serves")):
                 return record
     record.finished = True
     return record

@@ -28,6 +28,7 @@ import random
 import shutil
 import socket
 import struct
+import subprocess
 import time
 
 import calls
@@ -94,7 +95,11 @@ class Points:
     # Whatever calls the API runs in a child: gRPC's threads do not survive a fork.
 
     def prepare(self):
-        self.model = self.limited(self.load.make, self.template)
+        thick = os.path.join(self.base, "thick")
+        self.model = self.limited(self.load.make, thick)
+        os.makedirs(thick, exist_ok=True)
+        crash_image.copy_tree(thick, self.template)  # the log's zeros become holes: each visit copies it
+        shutil.rmtree(thick)
         self.record, self.traces = self.limited(self.trace)
         self.points = crash_trace.points(self.traces[self.load.victim])
         self.paths = sorted({p for call in self.traces[self.load.victim] for p in call.paths})
@@ -165,7 +170,7 @@ class Points:
         load, homes = self.load, self.homes(mode)
         load.copy(self.template, base, homes)
         if homes:
-            os.sync()
+            subprocess.run(["sync", "-f", self.disk.path], check=True)
         log, home = os.path.join(base, "strace"), load.home(base, load.victim, homes)
         what = mode if mode in WORDS else "KILL"
         nodes = load.all(base, {load.victim: crash_trace.strike_command(

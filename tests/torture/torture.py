@@ -21,6 +21,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 for folder in ("real", "etcd"):
     sys.path.insert(0, os.path.join(HERE, os.pardir, folder))
+# Whoever is forked here executes a program at once: gRPC need not wait with a
+# fork until its threads have nothing to do, which they may never.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import calls    # noqa: E402
 import disks    # noqa: E402
@@ -485,6 +488,7 @@ def main():
     except tap.Skip as reason:
         print("ok 1 - torture # SKIP %s" % reason)
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and leaves nothing behind
     try:
         done = t.run()
         report(t, *done)

@@ -117,11 +117,13 @@ class ByMount:
             return self.append(root, value)
         writes = kind in ("write", "replace")
         c = Call(kind, key, value if writes else None, time.monotonic_ns(), where=root, took_place=kind != "read")
+        folder = -1
         try:
+            folder = os.open(root, os.O_PATH | os.O_DIRECTORY)  # of the mount, or of what is below it
             if kind == "read":
-                c.value = self.read(path, c)
+                c.value = self.read(folder, key, c)
             elif kind == "unlink":
-                os.unlink(path)
+                os.unlink("t/" + key, dir_fd=folder)
             elif kind == "write":
                 self.write(path, value)
             else:
@@ -131,10 +133,13 @@ class ByMount:
             c.end, c.state = c.end if kind == "read" else time.monotonic_ns(), "ok"
         except FileNotFoundError:
             # Of a write: no parent; else: nothing there, or no mount.
-            c.state = "ok" if not writes and self.is_mounted(root) else "unknown"
+            c.state = "ok" if not writes and self.is_mount(folder) else "unknown"
             c.took_place, c.end = False, time.monotonic_ns()
         except OSError as error:
             c.state = self.after_failure(error) if writes else "unknown"
+        finally:
+            if folder >= 0:
+                os.close(folder)
         if c.state == "ok" and not writes and c.value == "":
             c.state = "unknown"  # somebody on this mount is about to write it
         return c
@@ -162,9 +167,10 @@ class ByMount:
         return a
 
     @staticmethod
-    def is_mounted(root):
+    def is_mount(folder):
+        """Whether it was the mount that said so: it may come and go meanwhile."""
         try:
-            return os.getxattr(root, "user.keelfs.member_id") != b""
+            return os.getxattr("/proc/self/fd/%d" % folder, "user.keelfs.member_id") != b""
         except OSError:
             return False
 
@@ -182,9 +188,9 @@ class ByMount:
         os.close(fd)  # outside the try: its outcome is the publication's
 
     @staticmethod
-    def read(path, c):
+    def read(folder, key, c):
         """What was current at the open is what is read."""
-        fd = os.open(path, os.O_RDONLY)
+        fd = os.open("t/" + key, os.O_RDONLY, dir_fd=folder)
         c.end = time.monotonic_ns()
         try:
             data = b""
