@@ -124,6 +124,7 @@ class Torture:
         self.base = rig.directory()
         self.wires = Wires(options.members)
         self.members, self.faults, self.hung, self.pids = [], {}, [], []
+        self.chosen = [f for f in self.FAULTS if not options.only or f.__name__ in options.only]
         for n in range(1, options.members + 1):
             base = os.path.join(self.base, str(n))
             os.makedirs(base)
@@ -331,6 +332,9 @@ class Torture:
         os.makedirs(self.o.keep, exist_ok=True)
         with open(os.path.join(self.o.keep, "history"), "wb") as f:
             pickle.dump((history, changes), f)
+
+    def save_logs(self):
+        os.makedirs(self.o.keep, exist_ok=True)
         for m in self.members:
             shutil.copy(m.log, os.path.join(self.o.keep, m.name + ".log"))
 
@@ -404,7 +408,7 @@ class Torture:
 
     def trouble(self, end):
         while time.monotonic() < end:
-            fault = self.random.choice(self.FAULTS)
+            fault = self.random.choice(self.chosen)
             name = fault.__name__.replace("_", " ")
             self.faults[name] = self.faults.get(name, 0) + 1
             if self.o.verbose:
@@ -468,6 +472,8 @@ def main():
     flags.add_argument("--seed", type=int, default=int(time.time()))
     flags.add_argument("--tap", action="store_true")
     flags.add_argument("--keep", metavar="DIR", help="the histories and the members' logs go there")
+    flags.add_argument("--only", action="append", choices=sorted({f.__name__ for f in Torture.FAULTS}),
+                       help="these faults and no others")
     flags.add_argument("--verbose", action="store_true")
     o = flags.parse_args()
     o.seconds = o.minutes * 60 if o.minutes else o.seconds
@@ -501,6 +507,8 @@ def main():
         print("not ok 1 - torture")
         return 1
     finally:
+        if o.keep:
+            t.save_logs()
         t.close()
 
 
