@@ -21,9 +21,6 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 for folder in ("real", "etcd"):
     sys.path.insert(0, os.path.join(HERE, os.pardir, folder))
-# Whoever is forked here executes a program at once: gRPC need not wait with a
-# fork until its threads have nothing to do, which they may never.
-os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import calls    # noqa: E402
 import disks    # noqa: E402
