@@ -303,8 +303,23 @@ class Torture:
             self.lasts()
             self.wires.heal()  # a voter that is not connected forbids additions
         self.until("Cluster/MemberAdd", addition, others, "adding a member")
-        m.spawn()
-        m.wait_ready(60)
+        self.start_anew(m)
+
+    @staticmethod
+    def start_anew(m):
+        """Whoever it asks may be behind, and know it as the one that lost its data:
+        then it says so and ends, and is started again."""
+        end = time.monotonic() + 60 * tap.SLOW
+        while True:
+            m.spawn()
+            try:
+                m.wait_ready(60)
+                return
+            except tap.Failure:
+                if "was in this cluster before" not in m.output() or time.monotonic() > end:
+                    raise
+                m.reap()
+                time.sleep(0.5)
 
     def compact(self):
         """No watch is further behind than what goes."""
