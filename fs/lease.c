@@ -200,6 +200,17 @@ static void set_published(struct fs_call *c)
     }
 }
 
+/* It may have been closed while the call waited for it. */
+static bool is_open(const struct fs_node *n, const struct fs_handle *h)
+{
+    list_each (at, &n->handles) {
+        if (container_of(at, struct fs_handle, node_link) == h) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A file that is not in the store yet has to be there first. */
 static void set_when_published(struct fs_call *c)
 {
@@ -216,9 +227,12 @@ static void set_when_published(struct fs_call *c)
         set_published(c);
         return;
     }
+    bool passed = !is_open(n, c->handle); /* those before were tried */
     list_each (at, &n->handles) {
         struct fs_handle *h = container_of(at, struct fs_handle, node_link);
-        if (h->writes && c->handle != h) {
+        if (!passed) {
+            passed = h == c->handle;
+        } else if (h->writes) {
             c->handle = h; /* each is tried once */
             fs_call_wait(c, &h->waiters, set_when_published);
             if (!h->publication.running) {

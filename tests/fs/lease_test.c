@@ -195,6 +195,35 @@ static void somebody_recreates(struct fake_kv *f)
 }
 
 /* Danger: a lease is attached to a file that took the name meanwhile. */
+/* Danger: two writers of a new file that cannot be published, and the call asks
+ * one and the other as fast as it can, until its time is over. */
+TEST(lease, each_writer_of_a_new_file_is_tried_once)
+{
+    rig_begin(&r, "");
+    uint64_t n;
+    uint64_t handles[2];
+    EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "new", O_WRONLY, &n, &handles[0]),
+               0);
+    EXPECT_INT(rig_open(&r, n, O_WRONLY, &handles[1]), 0);
+    r.kv.fail = ST_NO_SPACE;
+    static const char tail[] = "user.keelfs.ttl\00010";
+    const uint32_t in[2] = {2, 0};
+    (void)rig_ask(&r, FUSE_SETXATTR, n, in, sizeof in, tail, sizeof tail - 1);
+    rig_read(&r);
+    int answers = 0;
+    while (fake_kv_answer_one(&r.kv) && answers < 10) {
+        answers++;
+    }
+    EXPECT_INT(answers, 2);
+    const struct rig_reply *reply = rig_reply(&r);
+    EXPECT(reply->there);
+    EXPECT_INT(reply->error, EIO);
+    r.kv.fail = ST_OK;
+    EXPECT_INT(rig_release(&r, n, handles[0]), 0);
+    EXPECT_INT(rig_release(&r, n, handles[1]), 0);
+    rig_end(&r);
+}
+
 TEST(lease, another_life_of_the_name_is_left_alone)
 {
     rig_begin(&r, "");

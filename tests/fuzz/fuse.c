@@ -565,8 +565,14 @@ bool fuzz_seed(size_t n, struct buf *to)
         0x1d, 0, 0xff,                /* INTERRUPT, time */
         0x0e, 0, 0x0d, 0,             /* answers, BATCH_FORGET */
     };
+    /* Two writers of a new file, a full disk, SETXATTR ttl. */
+    static const uint8_t two[] = {0, 0x13, 2,    0,    2, 0x03, 2,
+                                  1, 0x0e, 0x22, 0x0a, 1, 0};
+    if (n == 6) {
+        buf_append(to, (struct bytes){two, sizeof two});
+    }
     if (n >= 6) {
-        return false;
+        return n == 6;
     }
     const size_t cuts[] = {0, 12, 15, 24, 30, 44};
     buf_append_byte(to, (uint8_t)n);
