@@ -3,14 +3,11 @@
 Each row is one bug: its name, what it would mean, the file it goes into, the
 right text there, and the text with the bug.  BUG in the second stands for "this
 bug is switched on".  All go into one copy of the sources at once, each behind
-its own switch (rows of one name share it; the first tells), so one build has them all and the product's sources have none.
+its own switch (rows of one name share it; the first tells), so one build has
+them all and the product's sources have none.
 A right text that is not found exactly once is an error: the table follows the
 code.
 """
-
-# Those that take many seeds: not among the sample of the test command.
-RARE = {"commit-of-old-term", "commit-beyond-message",
-        "renewal-before-the-log"}
 
 BUGS = [
     # --- raft ---
@@ -86,6 +83,20 @@ BUGS = [
      "wal/append.c", "    const enum status st = wal_file_sync(w, w->file, reterr);",
      "    const enum status st =\n"
      "        BUG ? ST_OK : wal_file_sync(w, w->file, reterr);"),
+    ("failed-sync-is-forgotten", "a sync that failed counts as one",
+     "wal/files.c",
+     "    const enum status st = w->disk->ops->sync(f, &why);",
+     "    const enum status st =\n"
+     "        w->disk->ops->sync(f, &why) == ST_OK || BUG ? ST_OK : ST_IO;"),
+    ("damage-passes-for-the-end",
+     "what is damaged in a log passes for a torn end", "wal/replay.c",
+     "    if (found == SCAN_DAMAGED || found == SCAN_TOO_NEW) {",
+     "    if (BUG) {\n"
+     "        tell_torn(r->recovery, s);\n"
+     "    } else if (found == SCAN_DAMAGED || found == SCAN_TOO_NEW) {"),
+    ("lost-and-leads", "who has lost what it promised becomes leader",
+     "raft/role.c", "r->log.unstable.snapshot == NULL && r->lost.index == 0;",
+     "r->log.unstable.snapshot == NULL && (BUG || r->lost.index == 0);"),
     ("vote-not-written", "the log leaves out a vote without entries",
      "wal/append.c",
      "    if (batch->hard_state == NULL && batch->entries_count == 0) {",

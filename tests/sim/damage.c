@@ -16,20 +16,20 @@ static void ignore(void *arg, const struct raft_entry *e)
     (void)e;
 }
 
-static bool is_mendable(const struct disk_sim *medium,
-                        const struct wal_options *wo)
+/* What a start would find; the recovery says more. */
+static enum status look(const struct disk_sim *medium,
+                        const struct wal_options *wo, struct wal_recovery *ret)
 {
     struct disk_sim *copy = disk_sim_clone(medium, 1);
     struct disk *disk;
-    struct wal_recovery recovery;
     struct wal *w = NULL;
     struct fault fault;
     enum status st = disk_sim_open(copy, &disk, &fault);
     must(st == ST_OK);
-    st = wal_open(disk, wo, ignore, NULL, &recovery, &w, &fault);
+    st = wal_open(disk, wo, ignore, NULL, ret, &w, &fault);
     wal_close(w);
     disk_sim_free(copy);
-    return st == ST_CORRUPT && recovery.end_is_known;
+    return st;
 }
 
 /* A bit that flips by itself; a write that never came to the disk; one that
@@ -68,6 +68,25 @@ static bool harm(struct sim *s, const struct disk_sim *medium,
     return true;
 }
 
+/* A byte that changed by itself is always seen (wal.h, W3); a sector that reads
+ * as never written is not where nothing behind it was synced. */
+static bool is_mendable(struct member *m, const struct disk_sim *copy,
+                        const struct wal_options *wo, enum sim_fault kind)
+{
+    struct wal_recovery now = {0}, before = {0};
+    const enum status st = look(copy, wo, &now);
+    if (st == ST_OK && kind == SIM_FAULT_LOG_DAMAGED &&
+        look(m->disk_sim, wo, &before) == ST_OK &&
+        now.last_index < before.last_index) {
+        sim_fail(m->sim,
+                 "member %u's log ended with entry %llu, and a changed byte in "
+                 "it makes it end with %llu",
+                 member_number(m), (unsigned long long)before.last_index,
+                 (unsigned long long)now.last_index);
+    }
+    return st == ST_CORRUPT && now.end_is_known;
+}
+
 void member_damage(struct member *m)
 {
     must(!m->up);
@@ -86,7 +105,7 @@ void member_damage(struct member *m)
         const enum sim_fault kind = harms[prng_below(&s->prng, 3)];
         if (disk_sim_flip_any(copy, name, &offset) &&
             harm(s, m->disk_sim, &copy, kind, name, offset) &&
-            is_mendable(copy, &wo)) {
+            is_mendable(m, copy, &wo, kind)) {
             disk_sim_free(m->disk_sim);
             m->disk_sim = copy;
             sim_count(s, kind);

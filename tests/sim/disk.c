@@ -50,6 +50,24 @@ static void plan(struct member *m, enum disk_sim_op op, uint64_t after_max,
                       .st = ST_IO});
 }
 
+static void stop(struct sim *s, struct event *e)
+{
+    struct member *m = container_of(e, struct member, stop);
+    m->broken = false;
+    if (!m->up) {
+        return;
+    }
+    if (prng_chance(&s->disk_prng, 1, 2)) {
+        member_crash(m);
+    } else {
+        member_stop(m);
+    }
+    disk_sim_unplan_all(m->disk_sim);
+    sim_at(s, &m->restart,
+           s->now_ns + 50 * MS + (int64_t)prng_below(&s->disk_prng, 3000 * MS),
+           sim_restart);
+}
+
 static void trouble(struct sim *s, struct event *e)
 {
     if (s->healed) {
@@ -61,6 +79,11 @@ static void trouble(struct sim *s, struct event *e)
         switch (prng_below(&s->disk_prng, 3)) {
         case 0:
             plan(m, DISK_SIM_SYNC, 8, SIM_FAULT_SYNC_FAILS);
+            if (prng_chance(&s->disk_prng, 1, 2)) { /* whatever it made of it */
+                sim_at(s, &m->stop,
+                       s->now_ns + (int64_t)prng_below(&s->disk_prng, 400 * MS),
+                       stop);
+            }
             break;
         case 1:
             plan(m, DISK_SIM_WRITE, 8, SIM_FAULT_WRITE_FAILS);
@@ -70,7 +93,7 @@ static void trouble(struct sim *s, struct event *e)
         }
     }
     sim_at(s, e,
-           s->now_ns + 100 * MS + (int64_t)prng_below(&s->disk_prng, 4000 * MS),
+           s->now_ns + 100 * MS + (int64_t)prng_below(&s->disk_prng, 2000 * MS),
            trouble);
 }
 
@@ -124,24 +147,6 @@ static void note_failure(struct member *m, enum status st, const char *doing)
     }
     sim_note(m->sim, "%u cannot %s: %s", member_number(m), doing,
              status_name(st));
-}
-
-static void stop(struct sim *s, struct event *e)
-{
-    struct member *m = container_of(e, struct member, stop);
-    m->broken = false;
-    if (!m->up) {
-        return;
-    }
-    if (prng_chance(&s->disk_prng, 1, 2)) {
-        member_crash(m);
-    } else {
-        member_stop(m);
-    }
-    disk_sim_unplan_all(m->disk_sim);
-    sim_at(s, &m->restart,
-           s->now_ns + 50 * MS + (int64_t)prng_below(&s->disk_prng, 3000 * MS),
-           sim_restart);
 }
 
 void disk_failed(struct member *m, enum status st, const char *doing,
