@@ -9,6 +9,11 @@ A right text that is not found exactly once is an error: the table follows the
 code.
 """
 
+# Those that take many seeds: not among the sample of the test command.
+RARE = {"second-change", "joint-by-new-half", "state-with-newer-configuration",
+        "removed-leader-stays", "removed-too-early", "first-entry-again",
+        "one-answer-is-enough", "removed-never-leads"}
+
 BUGS = [
     # --- raft ---
     ("vote-twice", "a second vote in one term", "raft/election.c",
@@ -294,4 +299,75 @@ BUGS = [
      "node/lease_lead.c",
      "    if (l->revoking || l->deadline.at <= r->leases.confirm_from_ns) {",
      "    if (!BUG && (l->revoking || l->deadline.at <= r->leases.confirm_from_ns)) {"),
+
+    # --- members (hunted with changes of them in every seed) ---
+    ("learner-counts", "a learner's acknowledgement commits", "raft/members.c",
+     "    return raft_joint_committed(&m->conf.incoming, &m->conf.outgoing, match_of,",
+     "    struct raft_ids all = m->conf.incoming;\n"
+     "    for (size_t i = 0; BUG && i < m->conf.learners.count; i++) {\n"
+     "        all.list[all.count++] = m->conf.learners.list[i];\n"
+     "    }\n"
+     "    return raft_joint_committed(&all, &m->conf.outgoing, match_of,"),
+    ("promoted-too-early", "a learner is promoted that is not in sync",
+     "node/replica_judge.c",
+     "    if (10 * match_of(r, c->id) < 9 * own) {",
+     "    if (!BUG && 10 * match_of(r, c->id) < 9 * own) {"),
+    ("second-change", "a change is proposed while another is pending",
+     "raft/propose.c",
+     "    const bool is_pending = pending_index > r->log.applied;",
+     "    const bool is_pending = !BUG && pending_index > r->log.applied;"),
+    ("second-change", None, "node/replica_members.c",
+     "        s.applied < s.hard.commit || s.is_joint) {",
+     "        (!BUG && s.applied < s.hard.commit) || s.is_joint) {"),
+    ("second-change", None, "node/replica_members.c",
+     "    while (!r->order_out && r->orders_count > 0 && lead_one(r)) {",
+     "    while ((BUG || !r->order_out) && r->orders_count > 0 && lead_one(r)) {"),
+    ("joint-by-new-half", "the new half of a joint configuration decides alone",
+     "raft/quorum.c", "    return in < out ? in : out;",
+     "    return BUG || in < out ? in : out;"),
+    ("joint-by-new-half", None, "raft/quorum.c",
+     "    const enum raft_vote_result out =\n"
+     "        raft_majority_vote(outgoing, voted, context);",
+     "    const enum raft_vote_result out = BUG ? in :\n"
+     "        raft_majority_vote(outgoing, voted, context);"),
+    ("state-without-configuration",
+     "a state is installed without the configuration it came with",
+     "raft/restore.c", "    raft_switch_conf(r, &sets, NULL);",
+     "    const struct raft_conf_sets none = {.incoming = {0}};\n"
+     "    raft_switch_conf(r, BUG ? &none : &sets, NULL);"),
+    ("state-with-newer-configuration",
+     "a state is sent with the configuration of now, not of its index",
+     "node/replica_conf.c",
+     "    while (i > 0 && r->confs[i - 1].index > index) {",
+     "    while (!BUG && i > 0 && r->confs[i - 1].index > index) {"),
+    ("removed-leader-stays", "a leader that was removed leads on", "raft/membership.c",
+     "        if (r->config.step_down_on_removal) {",
+     "        if (!BUG && r->config.step_down_on_removal) {"),
+    ("removed-leader-stays", None, "raft/tick.c",
+     "            r->config.removed_may_lead) {",
+     "            !BUG && r->config.removed_may_lead) {"),
+    ("removed-too-early", "who was removed is told before that is durable",
+     "node/replica.c",
+     "           r->confs[r->confs_count - 1].index <=\n"
+     "               store_durable_index(r->store) &&",
+     "           (BUG || r->confs[r->confs_count - 1].index <=\n"
+     "               store_durable_index(r->store)) &&"),
+    ("joint-leaver-ends",
+     "who a joint configuration still needs is sent away", "node/membership.c",
+     "           !is_in(m->conf.outgoing, m->conf.outgoing_count, id);",
+     "           (BUG || !is_in(m->conf.outgoing, m->conf.outgoing_count, id));"),
+    ("wiped-member-returns", "who has lost its data comes back as who it was",
+     "node/membership.c", "    if (self == NULL || !self->started) {",
+     "    if (BUG || self == NULL || !self->started) {"),
+    ("one-answer-is-enough", "who joins believes the first who answers",
+     "node/join.c", "    return heard >= wanted", "    return BUG || heard >= wanted"),
+    ("first-entry-again", "a restarted member has entry 1 for newcomers again",
+     "node/replica_log.c", "    if (r->membership->changed_index > 0 &&",
+     "    if (!BUG && r->membership->changed_index > 0 &&"),
+    ("removed-never-leads", "who was removed alone has the newest entry, and sits on it",
+     "node/replica.c", "        .removed_may_lead = true,",
+     "        .removed_may_lead = !BUG,"),
 ]
+
+# Each seed has changes of the members.
+CHANGES = {b[0] for b in BUGS[[b[0] for b in BUGS].index("learner-counts"):]}
