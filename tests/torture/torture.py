@@ -57,6 +57,10 @@ class Member(rig.Node):
                 self.reap()
             self.spawn()
 
+    def server(self):
+        """The server's process; None while there is none, or it is only begun."""
+        return (self.pid or self._server_under_wrapper()) if self.alive() else None
+
     def forget(self):
         """Its data is lost; the next start is that of a member that was added."""
         shutil.rmtree(self.data)
@@ -173,13 +177,13 @@ class Torture:
 
     def pause(self):
         chosen = self.leader() if self.random.random() < 0.5 else self.some()
-        chosen = [m for m in chosen if m.alive()]
-        for m in chosen:
-            os.kill(m.pid or m._server_under_wrapper(), signal.SIGSTOP)
+        pids = {m: m.server() for m in chosen if m.server() is not None}
+        for pid in pids.values():
+            os.kill(pid, signal.SIGSTOP)
         self.lasts()
-        for m in chosen:
+        for m, pid in pids.items():
             self.try_to_leave(m)
-            os.kill(m.pid or m._server_under_wrapper(), signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
 
     def try_to_leave(self, m):
         """A call at a stopped node can be interrupted."""
@@ -235,8 +239,10 @@ class Torture:
         m.restart()
 
     def failed_sync(self):
-        m = self.random.choice([m for m in self.members if m.alive()])
-        pid = m.pid or m._server_under_wrapper()
+        m = self.random.choice(self.members)
+        pid = m.server()
+        if pid is None:
+            return
         tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e",
                                    "inject=fdatasync:error=EIO:when=3", "-p", str(pid)],
                                   stderr=subprocess.DEVNULL)
