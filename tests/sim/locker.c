@@ -98,7 +98,10 @@ static void leased(struct kv_call *call)
 static void note_won(struct locker *l, int64_t token)
 {
     struct sim *s = l->sim;
-    for (uint32_t i = 0; i < LOCKERS_MAX; i++) {
+    l->holds = true;
+    l->token = token;
+    /* The answer may come when its own lease has ended. */
+    for (uint32_t i = 0; i < LOCKERS_MAX && is_promised(l); i++) {
         const struct locker *other = &s->lockers[i];
         if (other != l && other->lock == l->lock && is_promised(other)) {
             sim_fail(s,
@@ -107,8 +110,6 @@ static void note_won(struct locker *l, int64_t token)
                      (long long)other->token);
         }
     }
-    l->holds = true;
-    l->token = token;
     s->report->locks_held++;
     if (l->tokens_count < TOKENS_MAX) {
         l->tokens[l->tokens_count++] =
