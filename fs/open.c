@@ -142,8 +142,11 @@ static void open_ask(struct fs_call *c)
         fs_reply_errno(c, ESTALE);
         return;
     }
+    /* A file that is being made here may have been published, and replaced, by
+     * a leader of whom this member knows nothing: a publication that finds it
+     * gone would not know whether that was before this open. */
     ask_for_value(c, (c->flags & O_TRUNC) != 0 &&
-                         (c->flags & O_ACCMODE) != O_RDONLY);
+                         (c->flags & O_ACCMODE) != O_RDONLY && !n->pending);
 }
 
 void fs_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)

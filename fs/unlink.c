@@ -54,6 +54,8 @@ struct fs_call *fs_names_begin(fuse_req_t req, const struct fs_names *names)
     return c;
 }
 
+static void unlink_ask(struct fs_call *c);
+
 static void unlinked(struct fs_call *c)
 {
     struct fs *fs = c->fs;
@@ -71,6 +73,9 @@ static void unlinked(struct fs_call *c)
         /* A file that only this mount has seen goes without a revision. */
         struct fs_node *n = fs_node_find(fs, false, buf_bytes(&c->target.key));
         if (n != NULL && n->pending) {
+            if (fs_waits_for_file(c, &c->target, unlink_ask)) {
+                return; /* it has begun to be published meanwhile */
+            }
             fs_node_end(fs, n, n->revision);
             fs_reply_errno(c, 0);
             return;
