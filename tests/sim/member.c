@@ -595,7 +595,10 @@ void member_receive(struct member *m, struct raft_message *take,
                     struct bytes state)
 {
     const bool is_state = take->type == RAFT_MSG_SNAPSHOT;
-    const bool busy = m->saving_count > 0 && m->saving[0].snapshot != NULL;
+    /* One that has arrived is declined as long as the one before is on its way
+     * into place, as node/receiver.c does. */
+    const bool busy = (m->saving_count > 0 && m->saving[0].snapshot != NULL) ||
+                      (m->up && replica_snapshot_waits(m->replica));
     if (m->up && !m->paused && !m->broken && !(is_state && busy) &&
         (!is_state || import(m, state))) {
         struct fault fault = {{0}};
