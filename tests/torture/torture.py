@@ -37,7 +37,7 @@ class Member(rig.Node):
     def __init__(self, base, number, size, wires):
         self.number = number
         self.name = "n%d" % number
-        self.disk = disks.Disk(base, "ext4", 256)
+        self.disk = disks.Disk(base, "ext4", 1024)
         peer = "http://%s:2380"
         mine, own = peer % Wires.address(number), "http://%s:2379" % Wires.address(number)
         super().__init__(base=base, mounts=("m",), data=os.path.join(self.disk.path, "data"),
