@@ -85,7 +85,7 @@ TEST(sim, seeds_that_failed_once_stay_mended)
     EXPECT(runs > 0);
 }
 
-/* New ones each time: the run's seed is printed when one fails. */
+/* The test command gives a SEED (meson.build); without one they are new. */
 static void some(uint32_t members)
 {
     uint64_t acknowledged = 0;
