@@ -132,44 +132,61 @@ static enum status newest_stays(struct store_flush *f,
     return st;
 }
 
+/* The rows of one key.  When the bound cuts it short, a tombstone that has to
+ * go stays until the older ones have gone: without it they would be there
+ * again. */
 static enum status doom_key(struct store_flush *f, struct tree_cursor *c,
                             struct bytes key, struct doomed *d,
                             struct fault *reterr)
 {
     struct buf from = {0};
     struct buf scratch = {0};
-    bool superseded;
+    struct buf tombstone = {0}; /* its row's key */
+    struct buf older = {0};     /* sized */
+    bool superseded, over = false;
     enum status st = current_is_old(f, key, &superseded, reterr);
     record_history_key(&from, key, f->garbage_revision);
     if (st == ST_OK) {
         st = tree_cursor_seek(c, buf_bytes(&from), reterr);
     }
-    while (st == ST_OK && !c->at_end && d->count < SLICE_ROWS) {
+    while (st == ST_OK && d->count < SLICE_ROWS) {
         struct bytes at;
         int64_t revision;
-        if (!record_read_history_key(c->row.key, &scratch, &at, &revision)) {
+        over = c->at_end;
+        if (!over &&
+            !record_read_history_key(c->row.key, &scratch, &at, &revision)) {
             st = tree_corrupt(c->tree, c->row.key, "a row cannot be read",
                               reterr);
             break;
         }
-        if (!bytes_equal(at, key)) {
+        over = over || !bytes_equal(at, key);
+        if (over) {
             break;
         }
         bool stays = false;
         if (!superseded) {
             st = newest_stays(f, c, &stays, reterr);
             superseded = true;
-        }
-        if (st == ST_OK && !stays) {
-            write_sized(&d->keys, c->row.key);
+            if (st == ST_OK && !stays) {
+                buf_append(&tombstone, c->row.key);
+            }
+        } else {
+            write_sized(&older, c->row.key);
             d->count++;
         }
         if (st == ST_OK) {
             st = tree_cursor_next(c, reterr);
         }
     }
+    if (over && tombstone.size > 0) {
+        write_sized(&d->keys, buf_bytes(&tombstone));
+        d->count++;
+    }
+    buf_append(&d->keys, buf_bytes(&older));
     buf_fini(&from);
     buf_fini(&scratch);
+    buf_fini(&tombstone);
+    buf_fini(&older);
     return st;
 }
 

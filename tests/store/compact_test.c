@@ -60,6 +60,35 @@ static size_t history_rows(struct rig *r)
     return stat.ms_entries;
 }
 
+/* Danger: of a key with more versions than one slice deletes the tombstone goes
+ * first, and what is left of the versions before it is there again. */
+TEST(compact, a_key_that_was_deleted_stays_so_between_slices)
+{
+    struct rig r;
+    rig_begin(&r);
+    for (int i = 0; i < 20000; i++) {
+        (void)rig_do(&r, "put a 1");
+        if (i % 1000 == 0) {
+            rig_deliver(&r);
+            rig_flush(&r);
+        }
+    }
+    (void)rig_do(&r, "del a");   /* 20002 */
+    (void)rig_do(&r, "put b 1"); /* 20003 */
+    rig_deliver(&r);
+    rig_flush(&r);
+    EXPECT_TEXT(rig_do(&r, "compact 20003"), "OK");
+    while (store_has_garbage(r.store)) {
+        EXPECT_TEXT(rig_do(&r, "get a to=z rev=20003"),
+                    "b=1 c20003 m20003 v1; count 1");
+        rig_flush(&r);
+    }
+    EXPECT_TEXT(rig_do(&r, "get a to=z rev=20003"),
+                "b=1 c20003 m20003 v1; count 1");
+    EXPECT_INT(history_rows(&r), 0);
+    rig_end(&r);
+}
+
 /* A tombstone at the compact revision stays for watchers, and goes with the
  * next compaction: nothing is left for ever. */
 TEST(compact, a_tombstone_at_the_compact_revision_goes_with_the_next)
