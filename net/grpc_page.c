@@ -40,6 +40,8 @@ void grpc_page_data(struct grpc_call *c)
 void grpc_page_give(struct grpc_call *c)
 {
     const struct grpc_http *http = &c->session->host->http;
+    const struct bytes method =
+        c->is_post ? bytes_of("POST") : buf_bytes(&c->http_method);
     if (!c->page.active) {
         return;
     }
@@ -48,8 +50,8 @@ void grpc_page_give(struct grpc_call *c)
         grpc_http_answer(&c->page, 404, CONTENT_TYPE,
                          bytes_of("404 page not found\n"));
     } else {
-        http->on_request(http->arg, &c->page, buf_bytes(&c->http_method),
-                         buf_bytes(&c->path), BYTES_NONE);
+        http->on_request(http->arg, &c->page, method, buf_bytes(&c->path),
+                         BYTES_NONE);
     }
 }
 

@@ -36,6 +36,8 @@ TEST(grpc_page, is_served_as_over_http_1)
     EXPECT_TEXT(a->http_status, "200");
     EXPECT_INT(a->body.size, 0);
     EXPECT(a->closed);
+    (void)ask(&r, "POST", "/x", BYTES_NONE, false);
+    EXPECT_TEXT(r.trace, "GET /x?y=z 0;HEAD /x 0;POST /x 0;");
     /* A call's name without gRPC's content type is a mistake, as it was. */
     a = ask(&r, NULL, "/test.Echo/Say", BYTES_NONE, false);
     EXPECT_TEXT(a->http_status, "415");
