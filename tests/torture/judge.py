@@ -95,16 +95,7 @@ class Model:
         return revisions[i] if i < len(revisions) else None
 
     def was_absent(self, key, since, until):
-        if self.at(key, since)[0] is None:
-            return True
-        revisions = self.revisions.get(key, [])
-        i = bisect.bisect_right(revisions, since)
-        while i < len(revisions) and revisions[i] <= until:
-            if self.values[key][i] is None:
-                return True
-            i += 1
-        return False
-
+        return self.at(key, since)[0] is None or self.was_one_of((None,), key, since, until)
 
     def was_one_of(self, values, key, since, until):
         """Whether a change in (since, until] made it one of the values."""
