@@ -29,8 +29,9 @@ struct api_options {
 };
 void api_options_default(struct api_options *ret);
 
-/* kv and admin are borrowed until api_free().  admin may be NULL: what it would
- * do is refused as not implemented. */
+/* kv and admin are borrowed until api_free().  admin is NULL for a
+ * store without members and upkeep: the calls that need it end with
+ * UNIMPLEMENTED. */
 struct api *api_new(struct loop *loop, struct kv *kv, struct admin *admin,
                     const struct api_options *options);
 
