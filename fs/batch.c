@@ -24,22 +24,13 @@ static struct bytes key_of(const struct fs_change *c)
 
 /* --- the inode table --- */
 
-static struct fs_node *known_file(struct fs *fs, struct bytes key,
-                                  int64_t revision)
-{
-    struct fs_node *n = fs_node_find(fs, false, key);
-    return n != NULL && n->revision < revision && !n->pending ? n : NULL;
-}
-
 static void note_move(struct fs *fs, struct fs_change *c, int64_t revision)
 {
-    struct fs_node *n = known_file(fs, buf_bytes(&c->moved_from), revision);
-    struct fs_node *target = known_file(fs, key_of(c), revision);
+    struct fs_node *n =
+        fs_node_find_before(fs, buf_bytes(&c->moved_from), revision);
+    struct fs_node *target = fs_node_find_before(fs, key_of(c), revision);
     if (c->exchange) {
-        if (n != NULL || target != NULL) {
-            fs_nodes_exchange(fs, buf_bytes(&c->moved_from), key_of(c),
-                              revision);
-        }
+        fs_nodes_exchange(fs, buf_bytes(&c->moved_from), key_of(c), revision);
         return;
     }
     if (target != NULL) {
@@ -61,7 +52,7 @@ static void note_put(struct fs *fs, struct fs_change *c, int64_t revision)
     if (c->moved_from.size > 0) {
         note_move(fs, c, revision);
     }
-    struct fs_node *n = known_file(fs, key_of(c), revision);
+    struct fs_node *n = fs_node_find_before(fs, key_of(c), revision);
     if (n != NULL && n->ino != fs_ino_of(&item)) {
         fs_node_end(fs, n, revision);
     } else if (n != NULL) {
@@ -73,7 +64,7 @@ static void note_put(struct fs *fs, struct fs_change *c, int64_t revision)
 
 static void note_delete(struct fs *fs, struct fs_change *c, int64_t revision)
 {
-    struct fs_node *n = known_file(fs, key_of(c), revision);
+    struct fs_node *n = fs_node_find_before(fs, key_of(c), revision);
     if (n != NULL) {
         c->node = fs_node_hold(n);
         c->item.ino = n->ino;

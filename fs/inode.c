@@ -54,6 +54,13 @@ struct fs_node *fs_node_find(struct fs *fs, bool directory, struct bytes key)
     return at == NULL ? NULL : container_of(at, struct fs_node, by_key);
 }
 
+struct fs_node *fs_node_find_before(struct fs *fs, struct bytes key,
+                                    int64_t revision)
+{
+    struct fs_node *n = fs_node_find(fs, false, key);
+    return n != NULL && n->revision < revision && !n->pending ? n : NULL;
+}
+
 static bool is_named(const struct fs_node *n)
 {
     return n->by_key.key.size > 0;
@@ -270,22 +277,33 @@ void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
     fs_node_update(fs, n, item, revision);
 }
 
+/* What was moved at `revision` gets the name, unless something newer has it, or
+ * something that only this mount knows. */
+static void rename_as_of(struct fs *fs, struct fs_node *n, struct bytes key,
+                         int64_t revision)
+{
+    struct fs_node *other = fs_node_find(fs, n->directory, key);
+    if (other != NULL && other != n &&
+        (other->pending || other->revision > revision)) {
+        fs_node_end(fs, n, revision);
+    } else {
+        fs_node_move(fs, n, key, revision);
+    }
+}
+
 void fs_nodes_exchange(struct fs *fs, struct bytes a, struct bytes b,
                        int64_t revision)
 {
-    struct fs_node *from_a = fs_node_find(fs, false, a);
-    struct fs_node *from_b = fs_node_find(fs, false, b);
+    struct fs_node *from_a = fs_node_find_before(fs, a, revision);
+    struct fs_node *from_b = fs_node_find_before(fs, b, revision);
     if (from_a != NULL) {
         unname(fs, from_a);
     }
     if (from_b != NULL) {
-        unname(fs, from_b);
-        name(fs, from_b, a);
-        from_b->revision = revision;
+        rename_as_of(fs, from_b, a, revision);
     }
     if (from_a != NULL) {
-        name(fs, from_a, b);
-        from_a->revision = revision;
+        rename_as_of(fs, from_a, b, revision);
     }
 }
 
@@ -299,18 +317,19 @@ void fs_nodes_move_below(struct fs *fs, struct bytes from, struct bytes to,
         buf_clear(&beginning);
         buf_append_byte(&beginning, (uint8_t)kinds[i]);
         buf_append(&beginning, from);
-        for (;;) {
-            struct omap_node *at =
-                omap_from(&fs->nodes_by_key, buf_bytes(&beginning));
-            if (at == NULL ||
-                !bytes_starts_with(at->key, buf_bytes(&beginning))) {
-                break;
-            }
+        struct omap_node *at =
+            omap_from(&fs->nodes_by_key, buf_bytes(&beginning));
+        while (at != NULL &&
+               bytes_starts_with(at->key, buf_bytes(&beginning))) {
             struct fs_node *n = container_of(at, struct fs_node, by_key);
+            at = omap_next(at);
+            if (n->revision > revision) {
+                continue; /* made there after what was there had moved */
+            }
             buf_clear(&key);
             buf_append(&key, to);
             buf_append(&key, bytes_after(fs_node_key(n), from.size));
-            fs_node_move(fs, n, buf_bytes(&key), revision);
+            rename_as_of(fs, n, buf_bytes(&key), revision);
         }
     }
     buf_fini(&beginning);
@@ -326,7 +345,8 @@ void fs_node_publish(struct fs *fs, struct fs_node *n,
     fs_node_update(fs, n, item, revision);
 }
 
-struct fs_node *fs_node_create(struct fs *fs, struct bytes key)
+struct fs_node *fs_node_create(struct fs *fs, struct bytes key,
+                               int64_t revision)
 {
     struct fs_node *old = fs_node_find(fs, false, key);
     if (old != NULL) {
@@ -335,6 +355,7 @@ struct fs_node *fs_node_create(struct fs *fs, struct bytes key)
     struct fs_node *n = node_new(fs, false, free_id(fs, fs->provisional_next));
     fs->provisional_next = n->id + 1;
     n->pending = true;
+    n->revision = revision;
     n->mtime_ns = fs_wall_ns(fs);
     name(fs, n, key);
     list_push(&fs->pending, &n->pending_link);
@@ -375,7 +396,7 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
     const uint64_t ino = fs_ino_of(item);
     struct fs_node *n = fs_node_find_ino(fs, ino);
     struct fs_node *named = fs_node_find(fs, false, item->key);
-    if (named != NULL && named->pending) {
+    if (named != NULL && named->pending && revision > named->revision) {
         must(n != named);
         if (n == NULL) {
             fs_node_publish(fs, named, item, revision);
@@ -393,8 +414,8 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
         set_ino(fs, n, ino);
     }
     /* An old answer does not take a name away from what is newer. */
-    if (named != n && (named == NULL || revision >= named->revision) &&
-        revision >= n->revision) {
+    if (named != n && revision >= n->revision &&
+        (named == NULL || (!named->pending && revision >= named->revision))) {
         if (named != NULL) {
             fs_node_end(fs, named, revision);
         }

@@ -61,6 +61,9 @@ void fs_nodes_fini(struct fs *fs);
 struct fs_node *fs_node_of(struct fs *fs, fuse_ino_t id);
 /* The key's file, or the directory with that beginning; NULL when unknown. */
 struct fs_node *fs_node_find(struct fs *fs, bool directory, struct bytes key);
+/* The key's published file, if what is known of it is older than `revision`. */
+struct fs_node *fs_node_find_before(struct fs *fs, struct bytes key,
+                                    int64_t revision);
 struct fs_node *fs_node_find_ino(struct fs *fs, uint64_t ino);
 
 static inline struct bytes fs_node_key(const struct fs_node *n)
@@ -75,8 +78,10 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
 /* The directory; item is its group, or NULL where the store knows none. */
 struct fs_node *fs_node_of_directory(struct fs *fs, struct bytes beginning,
                                      const struct kv_item *item);
-/* A new pending file. */
-struct fs_node *fs_node_create(struct fs *fs, struct bytes key);
+/* A new pending file, of which there was nothing as of `revision`: what is
+ * told of earlier ones is about something else that had the name. */
+struct fs_node *fs_node_create(struct fs *fs, struct bytes key,
+                               int64_t revision);
 /* Something that is not there any more, or never was: for replays. */
 struct fs_node *fs_node_ghost(struct fs *fs, bool directory);
 /* The directory known by this name in another; NULL: unknown. */
@@ -100,7 +105,8 @@ void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
                    int64_t revision);
 /* The file was replaced, and what replaced it lives its life on. */
 void fs_node_replace(struct fs *fs, struct fs_node *n, int64_t revision);
-/* Two files have changed places. */
+/* Two files have changed places; all below a directory has moved.  What is
+ * known to be newer than that stays. */
 void fs_nodes_exchange(struct fs *fs, struct bytes a, struct bytes b,
                        int64_t revision);
 void fs_nodes_move_below(struct fs *fs, struct bytes from, struct bytes to,

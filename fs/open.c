@@ -18,6 +18,7 @@
 #include "fs/handlers.h"
 #include "fs/names.h"
 #include "fs/path.h"
+#include "fs/replay.h"
 #include "fs/target.h"
 
 static bool is_for_writing(int flags)
@@ -192,6 +193,7 @@ static void created_exclusively(struct fs_call *c)
     must(result->range.items_count == 1); /* put by this very transaction */
     const struct kv_item *item = &result->range.items[0];
     fs_events_own(fs, item->mod_revision, BYTES_NONE, BYTES_NONE);
+    fs_replay_overtake(fs, &c->target, item->mod_revision);
     struct fs_node *n = fs_node_of_item(fs, item, fs_call_revision(c));
     if (c->mode != 0) {
         fs_reply_entry(c, n); /* MKNOD opens nothing */
@@ -278,7 +280,9 @@ static void create_looked(struct fs_call *c)
             return;
         }
         if (n == NULL || !n->pending) {
-            n = fs_node_create(fs, buf_bytes(&c->target.key));
+            const int64_t absent = fs_call_revision(c);
+            n = fs_node_create(fs, buf_bytes(&c->target.key), absent);
+            fs_replay_overtake(fs, &c->target, absent + 1);
         }
     }
     fs_reply_create(c, n, open_handle(c, n, found.file));

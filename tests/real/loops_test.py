@@ -2,7 +2,8 @@
 """Two loops: one process rewrites a file (truncate, two writes, close) with
 values of 1 to 100,000 bytes, readers on both mounts read it all the time.  No
 value is ever empty, torn, older than one seen before, or older than what was
-acknowledged before the read began."""
+acknowledged before the read began.  And loops in which a name goes from one
+mount to the other."""
 
 import mmap
 import os
@@ -124,6 +125,45 @@ def no_reader_sees_an_empty_torn_or_backward_value(tree):
     tap.note("%d values written, %d read" % (progress.acknowledged, reads))
     expect(progress.acknowledged > 10 * OPTIONS.seconds and reads > 60 * OPTIONS.seconds, "hardly anything happened")
     expect_equal(int(calls.attribute(b + "/f", "version")), progress.acknowledged + 1, "version")
+
+
+def make_again_loop(mounts, folder, end, seed, report):
+    """A file made, changed and taken away on one mount, then made on the other,
+    which may still be telling its watchers of the first."""
+    chance = random.Random(seed)
+    os.mkdir(os.path.join(mounts[0], folder))
+    rounds = 0
+    while time.monotonic() < end:
+        first, second = (os.path.join(m, folder) for m in chance.sample(mounts, 2))
+        name = "/f%d" % chance.randrange(2)
+        calls.put(first + name, b"old")
+        for _ in range(chance.randrange(3)):
+            calls.put(first + name, b"older")
+        if chance.random() < 0.5:
+            os.unlink(first + name)
+        else:
+            os.rename(first + name, first + "/g")
+        value = b"%d" % rounds
+        calls.put(second + name, value)
+        expect_equal(calls.read_or_none(first + name), value, "round %d: what was put on the other mount" % rounds)
+        if chance.random() < 0.7:
+            os.unlink(second + name)
+        rounds += 1
+    os.write(report, struct.pack("<I", rounds))
+
+
+@test(limit=1 << 20, plain=False)
+def a_name_made_again_on_the_other_mount_keeps_what_is_written(tree):
+    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+    tap.note("seed %d, %g s" % (seed, OPTIONS.seconds))
+    mounts = tree.fresh("again")
+    end = time.monotonic() + OPTIONS.seconds
+    counts, report = os.pipe()
+    loops = [calls.in_child(make_again_loop, mounts, "d%d" % n, end, seed + n, report) for n in range(6)]
+    expect_equal(calls.join(*loops), 0, "loops that missed something (see stderr)")
+    rounds = sum(struct.unpack("<I", os.read(counts, 4))[0] for _ in loops)
+    tap.note("%d rounds" % rounds)
+    expect(rounds > 60 * OPTIONS.seconds, "hardly anything happened")
 
 
 if __name__ == "__main__":
