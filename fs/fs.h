@@ -64,7 +64,8 @@ enum status fs_mount(struct kv *kv, const char *path,
                      struct fault *reterr) MUST_USE;
 
 /* Without a mount: FUSE bytes come and go through one end of a SOCK_SEQPACKET
- * socket pair (fuse_session_custom_io).  Takes the descriptor. No replay. */
+ * socket pair (fuse_session_custom_io).  Takes the descriptor. No replay, unless
+ * somebody begins it (fs/replay.h). */
 enum status fs_attach(struct kv *kv, int fd, const struct fs_options *options,
                       struct fs **ret, struct fault *reterr) MUST_USE;
 

@@ -1,4 +1,4 @@
-/* The helper threads: operations on our own mount.
+/* What a helper thread does: operations on our own mount.
  *
  * A helper first gets a table of descriptors of its own and closes all in it
  * but its two pipes.  Otherwise it would, when the process is killed in the
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
-#include "fs/replay.h"
+#include "fs/helper.h"
 #include "fs/watchers.h"
 
 #define STEP_MAX 3000 /* bytes of a path that are walked in one call */
@@ -36,10 +36,9 @@ static bool close_all_but(int a, int b)
            close_range(high + 1, ~0U, 0) == 0;
 }
 
-static bool isolate(struct fs_helper *h)
+static bool isolate(const struct fs_worker *w)
 {
-    return unshare(CLONE_FILES) == 0 &&
-           close_all_but(h->orders[0], h->replay->results[1]);
+    return unshare(CLONE_FILES) == 0 && close_all_but(w->orders[0], w->results);
 }
 
 /* --- paths --- */
@@ -182,33 +181,34 @@ static bool is_watched(const struct fs_order *order)
 }
 
 /* The loop reads these for as long as any helper runs. */
-static void report(struct fs_helper *h)
+static void report(struct fs_worker *w)
 {
     ssize_t written;
     do {
-        written = write(h->replay->results[1], &h, sizeof h);
+        written = write(w->results, &w, sizeof w);
     } while (written < 0 && errno == EINTR);
 }
 
-void *fs_helper_main(void *helper)
+void *fs_worker_main(void *worker)
 {
-    struct fs_helper *h = helper;
+    struct fs_worker *w = worker;
     sigset_t all;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
     (void)prctl(PR_SET_NAME, "keelfs-replay");
-    if (isolate(h)) {
-        h->thread_id = (uint32_t)syscall(SYS_gettid);
+    if (isolate(w)) {
+        w->helper->thread_id = (uint32_t)syscall(SYS_gettid);
+        w->isolated = true;
     }
-    report(h);
-    struct fs_op *op;
-    while (h->thread_id != 0 &&
-           read(h->orders[0], &op, sizeof op) == sizeof op) {
-        carry_out(&op->order);
-        if (op->order.looks) {
-            h->watched = is_watched(&op->order);
+    report(w);
+    const struct fs_order *order;
+    while (w->isolated &&
+           read(w->orders[0], &order, sizeof order) == sizeof order) {
+        carry_out(order);
+        if (order->looks) {
+            w->helper->watched = is_watched(order);
         }
-        report(h);
+        report(w);
     }
     return NULL;
 }

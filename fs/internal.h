@@ -43,6 +43,7 @@ struct fs_system {
 
 struct fs_node;
 struct fs_replay;
+struct fs_helpers;
 struct fs_feed;
 
 struct fs {
@@ -76,9 +77,10 @@ struct fs {
     struct fs_leases *leases;      /* what it shows of leases */
 
     struct fs_feed *feed;
-    struct fs_replay *replay; /* NULL when there is none */
-    uint32_t renames_parked;  /* across directories */
-    size_t batches_abandoned; /* of changes, which the store still works on */
+    struct fs_replay *replay;   /* NULL when there is none */
+    struct fs_helpers *helpers; /* threads that do it; NULL: none */
+    uint32_t renames_parked;    /* across directories */
+    size_t batches_abandoned;   /* of changes, which the store still works on */
 };
 
 /* Unix time; close enough for what no store has stamped. */

@@ -95,7 +95,7 @@ enum status fs_mount(struct kv *kv, const char *path,
         st = fault_sys(reterr, errno, "cannot set up the mount on '%s'", path);
         goto out;
     }
-    st = fs_replay_start(fs, reterr);
+    st = fs_helpers_start(fs, reterr);
     if (st != ST_OK) {
         goto out;
     }

@@ -4,13 +4,13 @@
 
 #include "fs/internal.h"
 
-/* Starts the replay helpers. */
-enum status fs_replay_start(struct fs *fs, struct fault *reterr) MUST_USE;
+/* Starts the replay helpers, and replays with them; unless events are off. */
+enum status fs_helpers_start(struct fs *fs, struct fault *reterr) MUST_USE;
 /* After the device has been closed: waits for the helpers to end. */
-void fs_replay_stop(struct fs *fs);
+void fs_helpers_stop(struct fs *fs);
 /* The descriptor on which helpers' results come; -1: no helpers. */
-int fs_replay_fd(const struct fs *fs);
-size_t fs_replay_on_readable(struct fs *fs);
+int fs_helpers_fd(const struct fs *fs);
+size_t fs_helpers_on_readable(struct fs *fs);
 
 /* Frees what fs_free() could not, while the store still worked on it. */
 void fs_maybe_destroy(struct fs *fs);

@@ -10,15 +10,10 @@
 
 #include "fs/replay.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <semaphore.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/must.h"
 #include "fs/events.h"
-#include "fs/mount.h"
 #include "fs/pace.h"
 #include "fs/target.h"
 
@@ -238,8 +233,7 @@ static void start(struct fs *fs, struct fs_helper *h, struct fs_op *op)
     };
     op->running = true;
     h->op = op;
-    const ssize_t written = write(h->orders[1], &op, sizeof op);
-    must(written == sizeof op); /* one order at a time fits into a pipe */
+    fs->replay->crew->perform(fs->replay->crew, h);
 }
 
 static struct fs_helper *idle_helper(struct fs_replay *r)
@@ -366,27 +360,17 @@ void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
     overtake(fs, &fs->replay->queue, t, revision);
 }
 
-size_t fs_replay_on_readable(struct fs *fs)
+void fs_replay_done(struct fs *fs, struct fs_helper *h)
 {
-    struct fs_replay *r = fs->replay;
-    struct fs_helper *done[FS_HELPERS];
-    const ssize_t size = read(r->results[0], done, sizeof done);
-    if (size <= 0) {
-        return 0;
+    struct fs_op *op = h->op;
+    must(op != NULL && op->running);
+    h->op = NULL;
+    op->running = false;
+    if (op->order.looks) {
+        fs_pace_saw(fs, h->watched);
     }
-    const size_t count = (size_t)size / sizeof done[0];
-    for (size_t i = 0; i < count; i++) {
-        struct fs_op *op = done[i]->op;
-        must(op != NULL);
-        done[i]->op = NULL;
-        op->running = false;
-        if (op->order.looks) {
-            fs_pace_saw(fs, done[i]->watched);
-        }
-        finish(fs, op);
-    }
+    finish(fs, op);
     fs_replay_dispatch(fs);
-    return count;
 }
 
 struct fs_helper *fs_helper_of(struct fs *fs, fuse_req_t req)
@@ -406,94 +390,32 @@ struct fs_helper *fs_helper_of(struct fs *fs, fuse_req_t req)
 
 /* --- life --- */
 
-int fs_replay_fd(const struct fs *fs)
+void fs_replay_begin(struct fs *fs, struct fs_crew *crew)
 {
-    return fs->replay == NULL ? -1 : fs->replay->results[0];
-}
-
-static enum status start_helper(struct fs_replay *r, struct fs_helper *h,
-                                struct fault *reterr)
-{
-    h->replay = r;
-    if (pipe2(h->orders, O_CLOEXEC) != 0) {
-        h->orders[0] = h->orders[1] = -1;
-        return fault_sys(reterr, errno, "cannot make a pipe for replays");
-    }
-    const int error = pthread_create(&h->thread, NULL, fs_helper_main, h);
-    if (error != 0) {
-        return fault_sys(reterr, error, "cannot start a replay helper");
-    }
-    h->started = true;
-    /* It says who it is, once it has let go of all descriptors. */
-    struct fs_helper *self = NULL;
-    ssize_t size;
-    do {
-        size = read(r->results[0], &self, sizeof self);
-    } while (size < 0 && errno == EINTR);
-    must(size == sizeof self);
-    if (h->thread_id == 0) {
-        return fault_set(reterr, ST_DENIED,
-                         "a replay helper cannot get descriptors of its own");
-    }
-    return ST_OK;
-}
-
-enum status fs_replay_start(struct fs *fs, struct fault *reterr)
-{
-    if (fs->options.events == FS_EVENTS_OFF) {
-        return ST_OK;
-    }
+    must(fs->replay == NULL);
     struct fs_replay *r = xcalloc(1, sizeof *r);
     r->fs = fs;
+    r->crew = crew;
     list_init(&r->queue);
     fs_pace_init(r);
-    r->results[0] = r->results[1] = -1;
     for (size_t i = 0; i < FS_HELPERS; i++) {
-        r->helpers[i].orders[0] = r->helpers[i].orders[1] = -1;
+        r->helpers[i].replay = r;
     }
     fs->replay = r;
-    if (pipe2(r->results, O_CLOEXEC) != 0) {
-        return fault_sys(reterr, errno, "cannot make a pipe for replays");
-    }
-    for (size_t i = 0; i < FS_HELPERS; i++) {
-        const enum status st = start_helper(r, &r->helpers[i], reterr);
-        if (st != ST_OK) {
-            return st;
-        }
-    }
-    if (fcntl(r->results[0], F_SETFL, O_NONBLOCK) != 0) {
-        return fault_sys(reterr, errno, "cannot set up a pipe for replays");
-    }
-    return ST_OK;
 }
 
-static void close_if_open(int fd)
-{
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-}
-
-void fs_replay_stop(struct fs *fs)
+void fs_replay_end(struct fs *fs)
 {
     struct fs_replay *r = fs->replay;
     if (r == NULL) {
         return;
     }
-    /* The device is closed: what a helper waits for has been refused. */
     for (size_t i = 0; i < FS_HELPERS; i++) {
-        struct fs_helper *h = &r->helpers[i];
-        close_if_open(h->orders[1]);
-        if (h->started) {
-            (void)pthread_join(h->thread, NULL);
-        }
-        close_if_open(h->orders[0]);
-        if (h->op != NULL) {
-            h->op->running = false;
+        struct fs_op *op = r->helpers[i].op;
+        if (op != NULL) {
+            op->running = false;
         }
     }
-    close_if_open(r->results[0]);
-    close_if_open(r->results[1]);
     fs_timer_stop(fs, &r->pace.alarm);
     struct list *at;
     list_each (rests, &r->resting) {

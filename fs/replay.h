@@ -1,18 +1,16 @@
 /* Replay: making inotify report what happened elsewhere.
  *
  * No notification of FUSE produces inotify events; operations on the mounted
- * tree do.  So helper threads perform, on our own mount, the operation that
- * matches a change, and the handlers recognise them by their thread and answer
- * without changing anything (fs/answers.c).
+ * tree do.  So helpers perform, on our own mount, the operation that matches a
+ * change, and the handlers recognise them by their thread and answer without
+ * changing anything (fs/answers.c).
  *
  * The loop's thread owns everything here; a helper sees its order (the strings
- * and numbers of struct fs_order) from when it is written to its pipe until it
- * has written its result.
+ * and numbers of struct fs_order) from when it is told to perform it until that
+ * is done.
  */
 #ifndef FS_REPLAY_H
 #define FS_REPLAY_H
-
-#include <pthread.h>
 
 #include "fs/call.h"
 #include "fs/path.h"
@@ -75,12 +73,16 @@ struct fs_op {
 
 struct fs_helper {
     struct fs_replay *replay;
-    pthread_t thread;
-    uint32_t thread_id;
-    int orders[2];    /* pipe: the loop writes, the helper reads */
-    struct fs_op *op; /* what it is doing; NULL: nothing */
-    bool watched;     /* the answer to order.looks */
-    bool started;
+    uint32_t thread_id; /* its requests come with this */
+    struct fs_op *op;   /* what it is doing; NULL: nothing */
+    bool watched;       /* the answer to order.looks */
+};
+
+/* Who the helpers are: threads with system calls (fs/helpers.c), or somebody
+ * who plays the kernel for them. */
+struct fs_crew {
+    /* Begins with h->op->order; fs_replay_done() comes later, not from here. */
+    void (*perform)(struct fs_crew *crew, struct fs_helper *h);
 };
 
 /* Private to fs/pace.c. */
@@ -98,12 +100,17 @@ struct fs_replay {
     struct list resting; /* not in the queue yet (fs/pace.h) */
     size_t queued;       /* in both */
     struct fs_pace pace;
-    int results[2];
+    struct fs_crew *crew;
     struct fs_helper helpers[FS_HELPERS];
 };
 
-/* The thread of a helper (fs/helper.c). */
-void *fs_helper_main(void *helper);
+/* From now on changes are replayed, by a crew that outlives this; it gives each
+ * helper its thread_id. */
+void fs_replay_begin(struct fs *fs, struct fs_crew *crew);
+/* The crew works no more; what it has not done is not done. */
+void fs_replay_end(struct fs *fs);
+/* A helper has performed its order. */
+void fs_replay_done(struct fs *fs, struct fs_helper *h);
 
 /* A new operation on the name of this key; NULL when the mount does not show
  * it. `value`: the key is a directory too, and this is its %value. */

@@ -16,6 +16,7 @@
 #include "fs/lease_dir.h"
 #include "fs/listing.h"
 #include "fs/mount.h"
+#include "fs/replay.h"
 
 bool fs_is_writable(struct fs *fs)
 {
@@ -138,7 +139,8 @@ void fs_close(struct fs *fs)
         fuse_session_destroy(fs->session);
         fs->session = NULL;
     }
-    fs_replay_stop(fs);
+    fs_helpers_stop(fs);
+    fs_replay_end(fs);
     list_each (at, &fs->handles) {
         fs_publish_abandon(container_of(at, struct fs_handle, link));
     }
@@ -172,7 +174,7 @@ size_t fs_fds(struct fs *fs, int ret[FS_FDS_MAX])
 {
     size_t count = 0;
     ret[count++] = fuse_session_fd(fs->session);
-    const int results = fs_replay_fd(fs);
+    const int results = fs_helpers_fd(fs);
     if (results >= 0) {
         ret[count++] = results;
     }
@@ -182,8 +184,8 @@ size_t fs_fds(struct fs *fs, int ret[FS_FDS_MAX])
 size_t fs_on_readable(struct fs *fs, int fd, int64_t now_ns)
 {
     fs->now_ns = now_ns > fs->now_ns ? now_ns : fs->now_ns;
-    if (fs->replay != NULL && fd == fs_replay_fd(fs)) {
-        return fs_replay_on_readable(fs);
+    if (fs->helpers != NULL && fd == fs_helpers_fd(fs)) {
+        return fs_helpers_on_readable(fs);
     }
     size_t count = 0;
     while (count < FS_READ_BATCH && !fuse_session_exited(fs->session)) {

@@ -37,10 +37,8 @@ static void begin(void)
         (void)fake_put(&r.kv, names[i], "1");
         (void)rig_walk(&r, names[i] + 1);
     }
-    r.fs->replay = xcalloc(1, sizeof *r.fs->replay);
-    r.fs->replay->fs = r.fs;
-    list_init(&r.fs->replay->queue);
-    fs_pace_init(r.fs->replay);
+    static struct fs_crew nobody; /* is asked */
+    fs_replay_begin(r.fs, &nobody);
     busy = op_on(FS_OP_STAT, "/a");
     for (size_t i = 0; i < FS_HELPERS; i++) {
         r.fs->replay->helpers[i].op = busy;
@@ -59,13 +57,8 @@ static void drop(struct list *all)
 
 static void end(void)
 {
-    struct fs_replay *p = replay();
-    fs_timer_stop(r.fs, &p->pace.alarm);
-    drop(&p->queue);
-    drop(&p->resting);
+    fs_replay_end(r.fs);
     fs_op_free(r.fs, busy);
-    r.fs->replay = NULL;
-    free(p);
     rig_end(&r);
 }
 
