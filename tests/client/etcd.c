@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,17 +31,27 @@ bool etcd_is_installed(void)
     return is_ours() || system("command -v etcd >/dev/null") == 0;
 }
 
+/* Below the range from which the kernel takes those of outgoing connections:
+ * one of theirs could have it when the server comes back. */
 static unsigned free_port(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof at;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    must(fd >= 0);
-    must(bind(fd, (struct sockaddr *)&at, size) == 0);
-    must(getsockname(fd, (struct sockaddr *)&at, &size) == 0);
-    (void)close(fd);
-    return ntohs(at.sin_port);
+    for (;;) {
+        uint16_t random;
+        must(getrandom(&random, sizeof random, 0) == sizeof random);
+        const uint16_t port = (uint16_t)(10240 + random % (32000 - 10240));
+        const struct sockaddr_in at = {.sin_family = AF_INET,
+                                       .sin_addr.s_addr =
+                                           htonl(INADDR_LOOPBACK),
+                                       .sin_port = htons(port)};
+        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        must(fd >= 0);
+        const bool free =
+            bind(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+        (void)close(fd);
+        if (free) {
+            return port;
+        }
+    }
 }
 
 void etcd_start(struct etcd *e, unsigned which)

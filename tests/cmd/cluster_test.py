@@ -3,25 +3,14 @@
 and that each one's mount shows what was written through another's."""
 
 import os
-import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "real"))
 
 import rig  # noqa: E402
 import tap  # noqa: E402
+from ports import free_ports  # noqa: E402
 from tap import expect, expect_equal, test  # noqa: E402
-
-
-def free_ports(count):
-    """Ports that nobody uses now; held together, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 class Cluster:

@@ -11,9 +11,9 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "real"))
 
-import cluster  # noqa: E402
 import rig      # noqa: E402
 import tap      # noqa: E402
+from ports import free_ports  # noqa: E402
 
 
 def memory():
@@ -74,7 +74,7 @@ class Etcd:
             tap.skip_all("etcd is not installed")
         self.base = memory() or rig.directory()
         self.log = os.path.join(self.base, "etcd.log")
-        client_ports, peer_ports = ports or ([p] for p in cluster.free_ports(2))
+        client_ports, peer_ports = ports or ([p] for p in free_ports(2))
         self.address = "127.0.0.1:%d" % client_ports[number - 1]
         self.command = ["etcd", "--data-dir", os.path.join(self.base, "data"),
                         *_flags(number, client_ports, peer_ports), "--logger", "zap", "--log-level", "error",
@@ -110,7 +110,7 @@ class Keelfs:
     name = "keelfs"
 
     def __init__(self, arguments=(), number=1, ports=None, mounts=()):
-        client_ports, peer_ports = ports or ([p] for p in cluster.free_ports(2))
+        client_ports, peer_ports = ports or ([p] for p in free_ports(2))
         self.address = "127.0.0.1:%d" % client_ports[number - 1]
         self.node = rig.Node(base=memory(), mounts=mounts, arguments=_flags(number, client_ports, peer_ports) + list(arguments))
         self.mounts = self.node.mounts
@@ -137,7 +137,7 @@ class Three:
     name = "keelfs"
 
     def __init__(self):
-        ports = cluster.free_ports(6)
+        ports = free_ports(6)
         ports = (ports[:3], ports[3:])
         self.members = [Keelfs(number=n, ports=ports) for n in (1, 2, 3)]
         self.address = None
@@ -221,7 +221,7 @@ class Group:
         if self.servers and all(s.alive() for s in self.servers):
             return
         self.close()
-        ports = cluster.free_ports(2 * self.size)
+        ports = free_ports(2 * self.size)
         ports = (ports[:self.size], ports[self.size:])
         self.servers = [self.make(number=n, ports=ports, mounts=self.mounts) for n in range(1, self.size + 1)]
         for server in self.servers:

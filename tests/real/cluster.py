@@ -5,28 +5,16 @@ import os
 import pickle
 import select
 import signal
-import socket
 import time
 
 import calls
 import rig
 import tap
+from ports import free_ports
 from tap import expect
 
 CALL_LIMIT = 5  # seconds: what `timeout` is when nobody sets it
 ELECTION = 1.0  # seconds: --election-timeout when nobody sets it
-
-
-def free_ports(count):
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 class Member(rig.Node):

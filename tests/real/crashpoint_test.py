@@ -32,7 +32,6 @@ import subprocess
 import time
 
 import calls
-import cluster
 import crash_group
 import crash_image
 import crash_loads
@@ -40,6 +39,7 @@ import crash_trace
 import disks
 import rig
 import tap
+from ports import free_ports
 from tap import expect, expect_equal, test
 
 MODES = ("kill", "EIO", "ENOSPC", "unsynced", "torn", "reordered")
@@ -256,7 +256,7 @@ def explore(kind, base, to):
     own_network()
     chance = random.Random("%d %s" % (SEED, kind.name))
     random.seed(chance.random())
-    ports = cluster.free_ports(2 * len(kind.nodes))
+    ports = free_ports(2 * len(kind.nodes))
     load = kind({name: (ports[2 * i], ports[2 * i + 1]) for i, name in enumerate(("n1", "n2", "n3")[:len(kind.nodes)])})
     points, results = Points(load, base), {}
     try:

@@ -6,6 +6,7 @@ Afterwards the directory must hold what was acknowledged, with the one operation
 that was under way either done in whole or not at all.
 """
 
+import collections
 import errno
 import os
 import pickle
@@ -159,15 +160,18 @@ def write_until_gone(roots, folder, state, seed, most=1 << 30):
     """The body of a writer process; returns its Report."""
     chance = random.Random(seed)
     report = Report(folder, state.copy())
+    recent = collections.deque(maxlen=12)
     while report.acknowledged < most:
         operation = next_operation(chance, report.state, report.acknowledged)
         report.pending = operation
         root = os.path.join(chance.choice(roots), folder)
+        recent.append("%.4f %s" % (time.time(), tap.short((root,) + operation, 100)))
         try:
             perform(root, operation)
         except OSError as error:
             # Behind a mount that was taken away is the empty directory below it.
             if error.errno not in GONE and not (error.errno == errno.ENOENT and not rig.mounts_at(os.path.dirname(root))):
+                tap.note("what the writer of %s did last:\n%s" % (folder, "\n".join(recent)))
                 raise
             report.error = error.errno
             return report

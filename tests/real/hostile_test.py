@@ -12,6 +12,7 @@ import time
 import h2
 import rig
 import tap
+from ports import free_ports
 from tap import expect, note, test
 
 SECONDS = 1.0  # of each attack
@@ -19,15 +20,9 @@ P99_MAX_MS = 250  # far above what it is; the machine may be busy
 GROWTH_MAX_MIB = 300
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Server:
     def __init__(self, base):
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self.node = rig.Node(base=base, mounts=(), arguments=[
             "--listen-client-urls", "http://127.0.0.1:%d" % self.port,
             "--advertise-client-urls", "http://127.0.0.1:%d" % self.port])

@@ -12,9 +12,9 @@ import subprocess
 import threading
 import time
 
-import cluster
 import rig
 import tap
+from ports import free_ports
 from tap import expect, expect_equal, test
 
 COUNT = 200
@@ -56,7 +56,7 @@ class Member(rig.Node):
 
 
 def members_of(base, size, arguments=()):
-    ports = cluster.free_ports(2 * size)
+    ports = free_ports(2 * size)
     return [Member(base, n, ports[:size], ports[size + n - 1], arguments) for n in range(1, size + 1)]
 
 
@@ -306,7 +306,7 @@ def a_states_transfer_goes_on_after_a_broken_connection(base):
     """Large states over bad networks would never get there otherwise."""
     three = members_of(base, 3, ["--snapshot-catchup-entries", "10"])
     late = three[2]
-    hidden = cluster.free_ports(1)[0]
+    hidden = free_ports(1)[0]
     port = int(late.own.rsplit(":", 1)[1])
     late.arguments[late.arguments.index("--listen-peer-urls") + 1] = "http://127.0.0.1:%d" % hidden
     proxy = Proxy(port, hidden, [6000000, 16000000])

@@ -11,6 +11,7 @@ import calls
 import cluster
 import rig
 import tap
+from ports import free_ports
 from tap import expect, expect_equal, test
 
 HEALTHY = 5.5  # seconds: voters must have been connected so long (etcd's HealthInterval)
@@ -21,7 +22,7 @@ class Member(cluster.Member):
 
     def __init__(self, base, name, state="new", others=(), arguments=()):
         self.name = name
-        self.peer, self.client = cluster.free_ports(2)
+        self.peer, self.client = free_ports(2)
         self.peer_url = "http://127.0.0.1:%d" % self.peer
         self.client_url = "http://127.0.0.1:%d" % self.client
         known = ["%s=%s" % (m.name, m.peer_url) for m in others] + ["%s=%s" % (name, self.peer_url)]
@@ -32,6 +33,9 @@ class Member(cluster.Member):
             "--initial-cluster-state", state, *arguments])
         self.root = self.mounts[0]
         self.is_stopped = False
+
+    def knows(self, cluster_text):
+        self.arguments[self.arguments.index("--initial-cluster") + 1] = cluster_text
 
 
 def etcdctl(members, *words, ok=True):
@@ -71,6 +75,23 @@ class Group:
         m.start(30)
         self.now = [m]
         return m
+
+    def together(self, names):
+        """All of them begin as one cluster."""
+        self.all = self.now = [Member(self.base, name) for name in names]
+        everybody = ",".join("%s=%s" % (m.name, m.peer_url) for m in self.all)
+        for m in self.all:
+            m.knows(everybody)
+            m.spawn()
+        for m in self.all:
+            m.wait_ready(30)
+        tap.wait_until(lambda: set(listed(self.now)) == set(names), 20, "their names")
+
+    def led_by(self, m):
+        number = calls.attribute(m.root, "member_id")
+        if calls.attribute(m.root, "leader") != number:
+            etcdctl(self.now, "move-leader", number)
+            tap.wait_until(lambda: calls.attribute(m.root, "leader") == number, 10, "%s to lead" % m.name)
 
     def grow(self, name, learner=False, arguments=()):
         m = Member(self.base, name, "existing", self.now, arguments)
@@ -184,7 +205,7 @@ def a_learner_reads_and_is_promoted_when_it_is_in_sync(base):
         number = "%x" % listed(g.now)[late.peer_url]["ID"]
         said = etcdctl(g.now, "member", "promote", number, ok=False)
         expect("can only promote a learner member which is in sync with leader" in said, said)
-        third = cluster.free_ports(1)[0]
+        third = free_ports(1)[0]
         said = etcdctl(g.now, "member", "add", "n3", "--learner", "--peer-urls=http://127.0.0.1:%d" % third, ok=False)
         expect("too many learner members in cluster" in said, said)
         time.sleep(1.1)  # ids are made of URLs and the second
@@ -237,7 +258,7 @@ def a_member_moves_to_another_address(base):
         g.agree()
         for mover in (second, first):
             number = id_of(g.now, mover.name)
-            old, port = mover.peer_url, cluster.free_ports(1)[0]
+            old, port = mover.peer_url, free_ports(1)[0]
             new = "http://127.0.0.1:%d" % port
             rest = [m for m in g.now if m is not mover]
             tap.wait_until(lambda: "updated in cluster" in etcdctl(
@@ -298,11 +319,10 @@ def several_members_are_replaced_at_once_or_none_is(base):
     """One after the other the cluster would be at times of four, with a quorum of
     three; at once it goes from five old ones to three old and two new ones."""
     with Group(base) as g:
-        first = g.first()
-        for name in ("n2", "n3", "n4", "n5"):
-            g.grow(name)
-            time.sleep(HEALTHY * tap.SLOW)
-        second, third = g.now[1], g.now[2]
+        g.together(["n1", "n2", "n3", "n4", "n5"])
+        time.sleep(HEALTHY * tap.SLOW)
+        first, second, third = g.now[:3]
+        g.led_by(first)
         old = listed(g.now)
         # What cannot be made whole is not made at all, whoever is asked.
         for flags, words in ((["--remove", "%x" % old["n2"]["ID"], "--remove", "77"], "member not found"),
@@ -310,13 +330,13 @@ def several_members_are_replaced_at_once_or_none_is(base):
             said = change(third, *flags, ok=False)
             expect(said.startswith("1: ") and words in said, said)
         everybody = ["--remove=%x" % old["n%d" % n]["ID"] for n in range(1, 5)]
-        said = change(third, *everybody, "--add=n6=http://127.0.0.1:%d" % cluster.free_ports(1)[0], ok=False)
+        said = change(third, *everybody, "--add=n6=http://127.0.0.1:%d" % free_ports(1)[0], ok=False)
         expect("not enough started members" in said, said)
         expect_equal(change(third, "--remove", "nobody", ok=False)[:2], "2:", "an id that is none")
         expect_equal(listed(g.now), old, "the members after refusals")
         handles = cluster.write_for(12 * tap.SLOW, places(g.now[2:], "meanwhile"))
         comers = [Member(base, name, "existing", [], ()) for name in ("n6", "n7")]
-        g.all += comers
+        g.all = g.all + comers
         said = change(third, *["--add=%s=%s" % (m.name, m.peer_url) for m in comers],
                       "--remove=%x" % old["n1"]["ID"], "--remove=%x" % old["n2"]["ID"])
         told = said.split('ETCD_INITIAL_CLUSTER="')[1].split('"')[0]
@@ -326,7 +346,7 @@ def several_members_are_replaced_at_once_or_none_is(base):
             expect("removed from the cluster" in gone.output(), gone.output()[-1500:])
             gone.reap()
         for m in comers:
-            m.arguments[m.arguments.index("--initial-cluster") + 1] = told
+            m.knows(told)
             m.start(30)
         g.now = g.now[2:] + comers
         logs = cluster.logs_of(handles, 60)

@@ -9,6 +9,7 @@ import calls
 import cluster
 import rig
 import tap
+from ports import free_ports
 from tap import expect, test
 
 SEGMENT = 64 << 20
@@ -52,7 +53,7 @@ def expect_small(m, words, bound=BOUND):
 def however_much_is_written_the_log_stays_small_and_a_start_short(base):
     """A log that is only appended to fills the disk in a month; one that is
     replayed from its beginning makes each restart slower than the last."""
-    port = cluster.free_ports(1)[0]
+    port = free_ports(1)[0]
     url = "http://127.0.0.1:%d" % port
     with cluster.Cluster(base, 1, arguments=["--listen-client-urls", url, "--advertise-client-urls", url]) as c:
         one = c.members[0]
