@@ -97,6 +97,7 @@ enum status replica_begin(struct replica *r,
         .proposals_bear_term = true,
         .step_down_on_removal = true,
         .removed_may_lead = true,
+        .answer_old_candidates = true,
         .async_storage_writes = true,
         .seed = r->options.seed,
     };

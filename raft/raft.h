@@ -127,6 +127,11 @@ struct raft_config {
      * removed member run until those who remain say that it can go.  Off as
      * published. */
     bool removed_may_lead;
+    /* A candidate whose term is over is told so (section 3.3).  Otherwise it
+     * learns of later terms from pre-votes, from leaders, and from candidates
+     * who ask it: never, without pre_vote, from one whose older configuration
+     * does not have it (README.md).  Off as published. */
+    bool answer_old_candidates;
     bool async_storage_writes;
     uint64_t seed;              /* different on every member */
     struct raft_tracer *tracer; /* borrowed; NULL: none */

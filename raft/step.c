@@ -47,9 +47,12 @@ static void on_earlier_term(struct raft *r, const struct raft_message *m)
         struct raft_message reply = {.type = RAFT_MSG_APPEND_RESPONSE,
                                      .to = m->from};
         raft_send_take(r, &reply);
-    } else if (m->type == RAFT_MSG_PRE_VOTE) {
+    } else if (m->type == RAFT_MSG_PRE_VOTE ||
+               (m->type == RAFT_MSG_VOTE && r->config.answer_old_candidates)) {
         /* So that one whose term is behind learns of it. */
-        struct raft_message reply = {.type = RAFT_MSG_PRE_VOTE_RESPONSE,
+        struct raft_message reply = {.type = m->type == RAFT_MSG_PRE_VOTE
+                                                 ? RAFT_MSG_PRE_VOTE_RESPONSE
+                                                 : RAFT_MSG_VOTE_RESPONSE,
                                      .to = m->from,
                                      .term = r->term,
                                      .reject = true};

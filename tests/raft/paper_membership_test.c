@@ -251,6 +251,66 @@ TEST(membership, a_removed_member_hands_on_what_it_alone_has)
     cluster_free(c);
 }
 
+static void change_one(struct cluster *c, uint64_t id,
+                       enum raft_conf_change_type type, uint64_t node)
+{
+    const struct raft_conf_change cc = paper_change(type, node);
+    EXPECT_INT(cluster_change(c, id, &cc), ST_OK);
+    cluster_settle(c);
+}
+
+/* While 1 was away, alone and a candidate for long, 4 came, and 2 and 3 went;
+ * then 4 was restarted. */
+static struct cluster *left_behind(const struct raft_config *config)
+{
+    struct cluster *c = cluster_new(config, 4, 3, 1);
+    cluster_elect(c, 2);
+    cluster_isolate(c, 1);
+    change_one(c, 2, RAFT_ADD_NODE, 4);
+    cluster_snapshot(c, 2, 1000);
+    cluster_pass_all(c, 5);
+    raft_transfer_leader(cluster_raft(c, 2), 4);
+    cluster_settle(c);
+    change_one(c, 4, RAFT_REMOVE_NODE, 3);
+    change_one(c, 4, RAFT_REMOVE_NODE, 2);
+    struct raft_conf_state conf;
+    raft_conf(cluster_raft(c, 4), &conf);
+    EXPECT(conf.voters_count == 2 && conf.voters[1] == 4);
+    cluster_crash(c, 4, 0);
+    cluster_restart(c, 4);
+    cluster_pass(c, 1, 2000);
+    cluster_heal(c);
+    cluster_isolate(c, 2);
+    cluster_isolate(c, 3);
+    return c;
+}
+
+/* Danger: the only possible leader needs the vote of a member whose term is far
+ * ahead, is not answered, and never gets there.  Section 3.3: who refuses an
+ * old term says its own.  (With pre-vote the terms do not run apart.) */
+TEST(membership, a_candidate_that_is_behind_learns_the_term)
+{
+    struct raft_config config = cluster_config();
+    config.pre_vote = false;
+    struct cluster *c = left_behind(&config);
+    EXPECT(cluster_status(c, 1).hard.term >
+           cluster_status(c, 4).hard.term + 100);
+    cluster_pass_all(c, 1000);
+    EXPECT_INT(cluster_status(c, 4).soft.leader, RAFT_NONE); /* as published */
+    cluster_free(c);
+    config.answer_old_candidates = true;
+    c = left_behind(&config);
+    cluster_pass_all(c, 1000);
+    EXPECT_INT(cluster_leader(c), 4);
+    EXPECT_INT(cluster_status(c, 1).applied, cluster_status(c, 4).applied);
+    cluster_free(c);
+    config = cluster_config();
+    c = left_behind(&config);
+    cluster_pass_all(c, 200);
+    EXPECT_INT(cluster_leader(c), 4);
+    cluster_free(c);
+}
+
 /* Danger: the first change in the log makes a group of one out of a member that
  * only joins. */
 TEST(membership, a_member_without_configuration_makes_none_up)
