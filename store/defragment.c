@@ -163,7 +163,8 @@ enum status store_defragment_follow(struct store_defragment *d,
                                 .numbers = k->numbers,
                                 .local = d->local,
                                 .records = k->records,
-                                .garbage_revision = k->garbage_revision};
+                                .garbage_revision = k->garbage_revision,
+                                .sweep_rows_max = d->s->options.sweep_rows_max};
         st = store_flush_run(&f, reterr);
         d->local = f.local;
         kept_free(k);

@@ -44,6 +44,7 @@ struct store_flush *store_flush_begin(struct store *s)
     if (f->garbage_revision > s->hub.delivered + 1) {
         f->garbage_revision = s->hub.delivered + 1;
     }
+    f->sweep_rows_max = s->options.sweep_rows_max;
     s->frozen = s->active;
     s->active = memtable_new();
     f->frozen = s->frozen;

@@ -13,6 +13,7 @@ struct store_flush {
     struct state_records records;
     /* Versions superseded at or before this revision are garbage. */
     int64_t garbage_revision;
+    uint32_t sweep_rows_max; /* of store_options */
     bool done;
 
     /* During the run. */

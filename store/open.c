@@ -19,6 +19,7 @@ void store_options_default(struct store_options *ret)
         .map_size = UINT64_C(1) << 40,
         .quota_bytes = UINT64_C(2) << 30,
         .memtable_bytes_max = UINT64_C(5) << 20,
+        .sweep_rows_max = 8192,
         .txn_ops_max = 128,
         .request_bytes_max = UINT64_C(1536) << 10,
     };
@@ -141,10 +142,13 @@ enum status store_open(const char *path, const struct store_options *options,
 {
     struct store *s = xcalloc(1, sizeof *s);
     s->options = *options;
+    struct store_options defaults;
+    store_options_default(&defaults);
     if (s->options.quota_bytes == 0) {
-        struct store_options defaults;
-        store_options_default(&defaults);
         s->options.quota_bytes = defaults.quota_bytes;
+    }
+    if (s->options.sweep_rows_max == 0) {
+        s->options.sweep_rows_max = defaults.sweep_rows_max;
     }
     s->lock_fd = -1;
     s->path = xmalloc(strlen(path) + 1);

@@ -37,6 +37,9 @@ struct store_options {
                                    keys makes LMDB hold some fifteen times
                                    that); up to five times later while it has
                                    few keys of many versions, which cost less */
+    uint32_t sweep_rows_max;    /* of a compaction's garbage, deleted by one
+                                   flush; 0: 8192. Half as many keys are looked
+                                   at */
     uint32_t txn_ops_max;       /* 128 */
     uint64_t request_bytes_max; /* 1.5 MiB */
 };

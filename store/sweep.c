@@ -15,9 +15,6 @@
 #include "store/flush.h"
 #include "store/record.h"
 
-#define SLICE_KEYS 4096u /* named by events, in one slice */
-#define SLICE_ROWS 8192u /* of history, deleted in one slice */
-
 /* The keys of one slice; copies, sorted, each once. */
 struct slice {
     struct arena arena;
@@ -86,7 +83,7 @@ static enum status slice_read(struct store_flush *f, struct tree_cursor *c,
         if (revision > f->garbage_revision) {
             break;
         }
-        if (revision > at && sl->count >= SLICE_KEYS) {
+        if (revision > at && sl->count >= (f->sweep_rows_max + 1) / 2) {
             sl->next = revision;
             return ST_OK;
         }
@@ -149,7 +146,7 @@ static enum status doom_key(struct store_flush *f, struct tree_cursor *c,
     if (st == ST_OK) {
         st = tree_cursor_seek(c, buf_bytes(&from), reterr);
     }
-    while (st == ST_OK && d->count < SLICE_ROWS) {
+    while (st == ST_OK && d->count < f->sweep_rows_max) {
         struct bytes at;
         int64_t revision;
         over = c->at_end;
@@ -216,12 +213,12 @@ static enum status sweep_history(struct store_flush *f, const struct slice *sl,
     struct doomed d = {0};
     struct tree_cursor c = {0};
     enum status st = tree_cursor_open(&c, &f->trees[TREE_HISTORY], reterr);
-    for (size_t i = 0; i < sl->count && st == ST_OK && d.count < SLICE_ROWS;
-         i++) {
+    for (size_t i = 0;
+         i < sl->count && st == ST_OK && d.count < f->sweep_rows_max; i++) {
         st = doom_key(f, &c, sl->keys[i], &d, reterr);
     }
     tree_cursor_close(&c);
-    *ret_all = d.count < SLICE_ROWS;
+    *ret_all = d.count < f->sweep_rows_max;
     if (st == ST_OK && d.count > 0) {
         st = delete_doomed(f, &d, reterr);
     }

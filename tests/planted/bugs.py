@@ -189,6 +189,10 @@ BUGS = [
      "        st == ST_OK && (!v.tombstone || v.mod_revision >= f->garbage_revision);",
      "        st == ST_OK && !BUG &&\n"
      "        (!v.tombstone || v.mod_revision >= f->garbage_revision);"),
+    ("tombstone-swept-first",
+     "a slice of a sweep takes a tombstone before the versions it hides",
+     "store/sweep.c", "    if (over && tombstone.size > 0) {",
+     "    if ((BUG || over) && tombstone.size > 0) {"),
     ("compaction-off-by-one", "compaction takes the revision it should keep",
      "store/flush.c",
      "    if (f->garbage_revision > s->hub.delivered + 1) {",

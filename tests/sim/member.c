@@ -152,6 +152,7 @@ struct store_options member_store_options(void)
     store_options_default(&so);
     so.map_size = 256 * 1024 * 1024;
     so.memtable_bytes_max = 8 * 1024; /* flushes often */
+    so.sweep_rows_max = 4;
     return so;
 }
 

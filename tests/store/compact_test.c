@@ -64,29 +64,30 @@ static size_t history_rows(struct rig *r)
  * first, and what is left of the versions before it is there again. */
 TEST(compact, a_key_that_was_deleted_stays_so_between_slices)
 {
-    struct rig r;
-    rig_begin(&r);
-    for (int i = 0; i < 20000; i++) {
-        (void)rig_do(&r, "put a 1");
-        if (i % 1000 == 0) {
-            rig_deliver(&r);
+    for (uint32_t slice = 1; slice <= 24; slice++) {
+        struct rig r;
+        rig_begin(&r);
+        r.options.sweep_rows_max = slice;
+        rig_restart(&r);
+        for (int i = 0; i < 20; i++) {
+            (void)rig_do(&r, "put a 1");
+        }
+        (void)rig_do(&r, "del a");   /* 22 */
+        (void)rig_do(&r, "put b 1"); /* 23 */
+        rig_deliver(&r);
+        rig_flush(&r);
+        EXPECT_TEXT(rig_do(&r, "compact 23"), "OK");
+        int flushes = 0;
+        for (; store_has_garbage(r.store); flushes++) {
+            EXPECT_TEXT(rig_do(&r, "get a to=z rev=23"),
+                        "b=1 c23 m23 v1; count 1");
             rig_flush(&r);
         }
+        EXPECT(flushes >= 21 / (int)slice);
+        EXPECT_TEXT(rig_do(&r, "get a to=z rev=23"), "b=1 c23 m23 v1; count 1");
+        EXPECT_INT(history_rows(&r), 0);
+        rig_end(&r);
     }
-    (void)rig_do(&r, "del a");   /* 20002 */
-    (void)rig_do(&r, "put b 1"); /* 20003 */
-    rig_deliver(&r);
-    rig_flush(&r);
-    EXPECT_TEXT(rig_do(&r, "compact 20003"), "OK");
-    while (store_has_garbage(r.store)) {
-        EXPECT_TEXT(rig_do(&r, "get a to=z rev=20003"),
-                    "b=1 c20003 m20003 v1; count 1");
-        rig_flush(&r);
-    }
-    EXPECT_TEXT(rig_do(&r, "get a to=z rev=20003"),
-                "b=1 c20003 m20003 v1; count 1");
-    EXPECT_INT(history_rows(&r), 0);
-    rig_end(&r);
 }
 
 /* A tombstone at the compact revision stays for watchers, and goes with the
