@@ -24,38 +24,31 @@ struct bytes read_bytes(struct reader *r, size_t size)
     return taken;
 }
 
-/* The next `size` bytes (at most 8) as a number, least significant first. */
-static uint64_t read_little(struct reader *r, size_t size)
-{
-    const struct bytes b = read_bytes(r, size);
-    uint64_t value = 0;
-    for (size_t i = 0; i < b.size; i++) {
-        value |= (uint64_t)b.data[i] << (8 * i);
-    }
-    return value;
-}
-
 uint8_t read_u8(struct reader *r)
 {
-    return (uint8_t)read_little(r, 1);
+    const struct bytes b = read_bytes(r, 1);
+    return b.size > 0 ? b.data[0] : 0;
 }
 
 uint16_t read_u16(struct reader *r)
 {
-    return (uint16_t)read_little(r, 2);
+    const struct bytes b = read_bytes(r, 2);
+    return b.size > 0 ? (uint16_t)(b.data[0] | b.data[1] << 8) : 0;
 }
 
 uint32_t read_u32(struct reader *r)
 {
-    return (uint32_t)read_little(r, 4);
+    const struct bytes b = read_bytes(r, 4);
+    return b.size > 0 ? get_u32(b.data) : 0;
 }
 
 uint64_t read_u64(struct reader *r)
 {
-    return read_little(r, 8);
+    const struct bytes b = read_bytes(r, 8);
+    return b.size > 0 ? get_u64(b.data) : 0;
 }
 
-uint64_t read_varint(struct reader *r)
+static uint64_t read_long_varint(struct reader *r)
 {
     uint64_t value = 0;
     for (size_t i = 0; i < r->left.size && i < VARINT_SIZE_MAX; i++) {
@@ -77,6 +70,17 @@ uint64_t read_varint(struct reader *r)
     return 0;
 }
 
+uint64_t read_varint(struct reader *r)
+{
+    if (r->left.size > 0 && r->left.data[0] < 0x80) { /* most are short */
+        const uint8_t byte = r->left.data[0];
+        r->left.data++;
+        r->left.size--;
+        return byte;
+    }
+    return read_long_varint(r);
+}
+
 int64_t read_svarint(struct reader *r)
 {
     const uint64_t folded = read_varint(r);
@@ -93,13 +97,6 @@ struct bytes read_sized(struct reader *r)
     return read_bytes(r, (size_t)size);
 }
 
-static void put_little(uint8_t *at, uint64_t value, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        at[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
 void write_u8(struct buf *b, uint8_t value)
 {
     buf_append_byte(b, value);
@@ -107,7 +104,9 @@ void write_u8(struct buf *b, uint8_t value)
 
 void write_u16(struct buf *b, uint16_t value)
 {
-    put_little(buf_extend(b, 2), value, 2);
+    uint8_t *at = buf_extend(b, 2);
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
 }
 
 void write_u32(struct buf *b, uint32_t value)
@@ -122,11 +121,14 @@ void write_u64(struct buf *b, uint64_t value)
 
 void write_varint(struct buf *b, uint64_t value)
 {
+    uint8_t bytes[VARINT_SIZE_MAX];
+    size_t size = 0;
     while (value >= 0x80) {
-        buf_append_byte(b, (uint8_t)(value | 0x80));
+        bytes[size++] = (uint8_t)(value | 0x80);
         value >>= 7;
     }
-    buf_append_byte(b, (uint8_t)value);
+    bytes[size++] = (uint8_t)value;
+    buf_append(b, (struct bytes){bytes, size});
 }
 
 void write_svarint(struct buf *b, int64_t value)
@@ -139,44 +141,4 @@ void write_sized(struct buf *b, struct bytes value)
 {
     write_varint(b, value.size);
     buf_append(b, value);
-}
-
-void put_u32(uint8_t *at, uint32_t value)
-{
-    put_little(at, value, 4);
-}
-
-void put_u64(uint8_t *at, uint64_t value)
-{
-    put_little(at, value, 8);
-}
-
-uint32_t get_u32(const uint8_t *at)
-{
-    uint32_t value = 0;
-    for (size_t i = 0; i < 4; i++) {
-        value |= (uint32_t)at[i] << (8 * i);
-    }
-    return value;
-}
-
-uint64_t get_u64(const uint8_t *at)
-{
-    return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
-}
-
-void put_u64_be(uint8_t *at, uint64_t value)
-{
-    for (size_t i = 0; i < 8; i++) {
-        at[i] = (uint8_t)(value >> (56 - 8 * i));
-    }
-}
-
-uint64_t get_u64_be(const uint8_t *at)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < 8; i++) {
-        value = value << 8 | at[i];
-    }
-    return value;
 }

@@ -53,13 +53,47 @@ void write_varint(struct buf *b, uint64_t value);
 void write_svarint(struct buf *b, int64_t value);
 void write_sized(struct buf *b, struct bytes value);
 
-/* Fixed places, for headers that are filled in later. */
-void put_u32(uint8_t *at, uint32_t value);
-void put_u64(uint8_t *at, uint64_t value);
-uint32_t get_u32(const uint8_t *at);
-uint64_t get_u64(const uint8_t *at);
+/* Fixed places, for headers that are filled in later.  Byte by byte: compilers
+ * make one access of it where the machine has it. */
+static inline void put_u32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
+    at[2] = (uint8_t)(value >> 16);
+    at[3] = (uint8_t)(value >> 24);
+}
+
+static inline void put_u64(uint8_t *at, uint64_t value)
+{
+    put_u32(at, (uint32_t)value);
+    put_u32(at + 4, (uint32_t)(value >> 32));
+}
+
+static inline uint32_t get_u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+           (uint32_t)at[3] << 24;
+}
+
+static inline uint64_t get_u64(const uint8_t *at)
+{
+    return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
+}
+
 /* Big-endian, for keys whose byte order is their numeric order. */
-void put_u64_be(uint8_t *at, uint64_t value);
-uint64_t get_u64_be(const uint8_t *at);
+static inline void put_u64_be(uint8_t *at, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        at[i] = (uint8_t)(value >> (56 - 8 * i));
+    }
+}
+
+static inline uint64_t get_u64_be(const uint8_t *at)
+{
+    return (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 |
+           (uint64_t)at[2] << 40 | (uint64_t)at[3] << 32 |
+           (uint64_t)at[4] << 24 | (uint64_t)at[5] << 16 |
+           (uint64_t)at[6] << 8 | (uint64_t)at[7];
+}
 
 #endif
