@@ -72,9 +72,7 @@ void lease_route(struct replica *r)
     if (list_is_empty(&t->queued) && list_is_empty(&t->forwarded)) {
         return;
     }
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    const uint64_t leader = s.soft.leader;
+    const uint64_t leader = raft_leader(r->raft);
     if (!list_is_empty(&t->forwarded) &&
         (leader != t->forward_to || r->clock.now_ns >= t->forward_retry_ns)) {
         list_splice(&t->forwarded, &t->queued); /* these are older */

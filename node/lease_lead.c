@@ -284,20 +284,19 @@ static enum status answer_confirmed(struct replica *r, struct fault *reterr)
 static bool keep_table(struct replica *r)
 {
     struct leases *t = &r->leases;
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    const bool is_leader = s.soft.role == RAFT_LEADER;
-    if (t->leads && (!is_leader || s.hard.term != t->term)) {
+    const uint64_t term = raft_term(r->raft);
+    const bool is_leader = raft_role(r->raft) == RAFT_LEADER;
+    if (t->leads && (!is_leader || term != t->term)) {
         lease_drop_table(r);
         t->confirming_now = false;
     }
     if (!is_leader) {
         lease_return_questions(r);
     }
-    if (t->leads || !is_leader || store_applied_term(r->store) != s.hard.term) {
+    if (t->leads || !is_leader || store_applied_term(r->store) != term) {
         return false;
     }
-    lease_take_over(r, s.hard.term);
+    lease_take_over(r, term);
     return true;
 }
 

@@ -11,14 +11,11 @@ static struct replica *replica_of(struct kv *kv)
 
 struct kv_header replica_header(const struct replica *r)
 {
-    struct raft_status s = {0};
-    if (r->raft != NULL) {
-        raft_status(r->raft, &s);
-    }
     return (struct kv_header){.cluster_id = r->options.cluster_id,
                               .member_id = r->options.member_id,
                               .revision = store_revision(r->store),
-                              .raft_term = s.hard.term};
+                              .raft_term =
+                                  r->raft != NULL ? raft_term(r->raft) : 0};
 }
 
 struct pending *replica_submit(struct replica *r, struct kv_call *call,
@@ -43,9 +40,7 @@ struct pending *replica_submit(struct replica *r, struct kv_call *call,
  * it was taken. */
 enum status replica_has_leader(const struct replica *r)
 {
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    return s.soft.leader == RAFT_NONE ? ST_NO_LEADER : ST_OK;
+    return raft_leader(r->raft) == RAFT_NONE ? ST_NO_LEADER : ST_OK;
 }
 
 enum status replica_may_serve(const struct replica *r)

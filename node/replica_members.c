@@ -253,24 +253,17 @@ static bool add_order(struct replica *r, struct bytes command)
     return true;
 }
 
-static uint64_t leader_of(const struct replica *r)
-{
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    return s.soft.leader;
-}
-
 void replica_order(struct replica *r, struct pending *p)
 {
     replica_encode_members(r, p);
     bool taken = false;
     if (replica_leads(r)) {
         taken = add_order(r, buf_bytes(&r->command));
-    } else if (r->options.tell != NULL && leader_of(r) != RAFT_NONE) {
+    } else if (r->options.tell != NULL && raft_leader(r->raft) != RAFT_NONE) {
         struct buf frame = {0};
         write_u8(&frame, REPLICA_TELL_ORDER);
         buf_append(&frame, buf_bytes(&r->command));
-        taken = r->options.tell(r->options.host, leader_of(r), &frame);
+        taken = r->options.tell(r->options.host, raft_leader(r->raft), &frame);
     }
     if (taken) {
         pending_set_asking(&r->pending, p);
@@ -414,28 +407,44 @@ static bool lead_one(struct replica *r)
     return true;
 }
 
-void replica_lead_orders(struct replica *r)
+/* Somebody else leads, perhaps: what is asked here goes there. */
+static void pass_orders_on(struct replica *r)
 {
     struct raft_status s;
     raft_status(r->raft, &s);
-    if (s.soft.role != RAFT_LEADER || s.hard.term != r->order_term) {
-        while (s.soft.role != RAFT_LEADER && r->orders_count > 0) {
-            const struct bytes command = buf_bytes(&r->orders[0]);
-            const enum replica_passing how = replica_pass_on(r, &s, command);
-            if (how == REPLICA_PASS_LATER) {
-                break;
-            }
-            if (how == REPLICA_PASS_NOT) {
-                refuse(r, command, ST_NO_LEADER);
-            }
-            drop_first_order(r);
+    while (r->orders_count > 0) {
+        const struct bytes command = buf_bytes(&r->orders[0]);
+        const enum replica_passing how = replica_pass_on(r, &s, command);
+        if (how == REPLICA_PASS_LATER) {
+            break;
         }
-        r->order_out = false;
-        r->order_term = s.hard.term;
+        if (how == REPLICA_PASS_NOT) {
+            refuse(r, command, ST_NO_LEADER);
+        }
+        drop_first_order(r);
     }
-    /* Not beside another change, which may be in what is not applied yet. */
-    if (s.soft.role != RAFT_LEADER || !s.committed_in_term ||
-        s.applied < s.hard.commit || s.is_joint) {
+}
+
+/* Not beside another change, which may be in what is not applied yet. */
+static bool may_lead_one(const struct replica *r)
+{
+    struct raft_status s;
+    raft_status(r->raft, &s);
+    return s.committed_in_term && s.applied >= s.hard.commit && !s.is_joint;
+}
+
+void replica_lead_orders(struct replica *r)
+{
+    const bool leads = raft_role(r->raft) == RAFT_LEADER;
+    const uint64_t term = raft_term(r->raft);
+    if (!leads && r->orders_count > 0) {
+        pass_orders_on(r);
+    }
+    if (!leads || term != r->order_term) {
+        r->order_out = false;
+        r->order_term = term;
+    }
+    if (!leads || r->order_out || r->orders_count == 0 || !may_lead_one(r)) {
         return;
     }
     while (!r->order_out && r->orders_count > 0 && lead_one(r)) {

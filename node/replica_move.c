@@ -17,12 +17,10 @@ static bool has_place(const struct pending *p, enum pending_place place)
 static enum status may_move(const struct replica *r,
                             const struct admin_move_leader *call)
 {
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    if (s.soft.leader == RAFT_NONE) {
+    if (raft_leader(r->raft) == RAFT_NONE) {
         return ST_NO_LEADER;
     }
-    if (s.soft.role != RAFT_LEADER) {
+    if (raft_role(r->raft) != RAFT_LEADER) {
         return ST_NOT_LEADER;
     }
     if (!is_voter(r, call->to)) {
@@ -53,9 +51,7 @@ void replica_watch_move(struct replica *r)
         r->move = NULL;
         return;
     }
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    const bool done = s.soft.leader == r->move->to;
+    const bool done = raft_leader(r->raft) == r->move->to;
     if (done || r->move_ticks > 2 * r->options.election_ticks) {
         r->move = NULL;
         pending_finish(&r->pending, p, done ? ST_OK : ST_TRANSFER_TIMEOUT);

@@ -82,16 +82,9 @@ static struct payload *batch_context(const struct replica *r)
     return context;
 }
 
-static uint64_t leader_of(const struct replica *r)
-{
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    return s.soft.leader;
-}
-
 static void ask(struct replica *r)
 {
-    r->read_leader = leader_of(r);
+    r->read_leader = raft_leader(r->raft);
     struct payload *context = batch_context(r);
     /* ST_NO_LEADER: the same as no answer, asked again until the deadline. */
     (void)!raft_read_index(r->raft, context);
@@ -105,7 +98,7 @@ void replica_begin_reads(struct replica *r)
         if (list_is_empty(&r->pending.reading)) {
             r->read_in_flight = false; /* all of them gave up */
         } else if (r->clock.now_ns >= r->read_retry_ns ||
-                   leader_of(r) != r->read_leader) {
+                   raft_leader(r->raft) != r->read_leader) {
             ask(r); /* a new leader has not heard of it */
         }
     }

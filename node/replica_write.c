@@ -73,9 +73,7 @@ static enum status encode(struct replica *r, struct pending *p)
 /* The leader's log decides about space: followers send it what they have. */
 bool replica_leads(const struct replica *r)
 {
-    struct raft_status s;
-    raft_status(r->raft, &s);
-    return s.soft.role == RAFT_LEADER;
+    return raft_role(r->raft) == RAFT_LEADER;
 }
 
 static void add_proposal(struct replica *r, size_t at)
@@ -135,13 +133,11 @@ void replica_propose_queued(struct replica *r)
     }
     enum status st = raft_propose(r->raft, r->proposals, count);
     st = st == ST_NOT_LEADER ? ST_NO_LEADER : st; /* removed, yet it leads */
-    struct raft_status s;
-    raft_status(r->raft, &s);
     for (size_t i = 0; i < count; i++) {
         if (st == ST_OK) {
             pending_set_proposed(&r->pending,
                                  container_of(batch.next, struct pending, link),
-                                 s.hard.term, r->proposals[i]);
+                                 raft_term(r->raft), r->proposals[i]);
         } else if (reserves) {
             r->options.unreserve(r->options.host, r->proposals[i]->size);
         }

@@ -287,6 +287,11 @@ struct raft_peer_status {
 };
 
 void raft_status(const struct raft *r, struct raft_status *ret_status);
+/* Of these, what is asked in every turn. */
+uint64_t raft_term(const struct raft *r);
+uint64_t raft_leader(const struct raft *r); /* RAFT_NONE: not known */
+enum raft_role raft_role(const struct raft *r);
+uint64_t raft_commit(const struct raft *r);
 /* at < raft_status.peers_count, by increasing id. */
 void raft_peer(const struct raft *r, size_t at,
                struct raft_peer_status *ret_peer);

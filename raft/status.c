@@ -24,6 +24,26 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
         .peers_count = r->members.count};
 }
 
+uint64_t raft_term(const struct raft *r)
+{
+    return r->term;
+}
+
+uint64_t raft_leader(const struct raft *r)
+{
+    return r->leader;
+}
+
+enum raft_role raft_role(const struct raft *r)
+{
+    return r->role;
+}
+
+uint64_t raft_commit(const struct raft *r)
+{
+    return r->log.committed;
+}
+
 void raft_peer(const struct raft *r, size_t at,
                struct raft_peer_status *ret_peer)
 {
