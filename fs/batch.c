@@ -147,6 +147,7 @@ void fs_batch_free(struct fs_batch *b)
     for (size_t i = 0; i < b->probes_count; i++) {
         free((void *)(uintptr_t)b->probes[i].data);
     }
+    free(b->ops);
     free(b->probes);
     free((void *)b->answers);
     free(b->changes);
@@ -230,6 +231,9 @@ static void ask(struct fs_batch *b)
         return;
     }
     const size_t count = left < FS_PROBES_MAX ? left : FS_PROBES_MAX;
+    if (b->ops == NULL) {
+        b->ops = xcalloc(count, sizeof *b->ops);
+    }
     for (size_t i = 0; i < count; i++) {
         const struct bytes key = b->probes[b->probes_done + i];
         if (fs_key_is_marker(key)) {

@@ -37,7 +37,7 @@ struct fs_batch {
     struct buf made, moved; /* of an own revision */
 
     struct kv_txn txn;
-    struct kv_op ops[FS_PROBES_MAX];
+    struct kv_op *ops;    /* what it asks for at once; NULL: nothing yet */
     struct bytes *probes; /* owned keys, then their answers are stored */
     bool **answers;
     size_t probes_count, probes_done;
