@@ -429,6 +429,7 @@ static void add_name(void *arg, const char *name)
 TEST(disk_sim, obeys_the_contract_of_a_disk)
 {
     struct disk_sim *sim = disk_sim_new(test_seed());
+    disk_sim_trace_on(sim);
     struct disk *d = open_disk(sim);
     struct disk *second = NULL;
     EXPECT_INT(disk_sim_open(sim, &second, NULL), ST_BUSY);

@@ -160,15 +160,26 @@ static void add_write(struct medium_file *f, uint64_t offset,
     f->writes_count++;
 }
 
+/* Over what is there, and behind its end. */
+static void put_at(struct buf *to, uint64_t offset, struct bytes data)
+{
+    if (offset >= to->size) {
+        buf_resize(to, (size_t)offset);
+        buf_append(to, data);
+        return;
+    }
+    const size_t over =
+        data.size < to->size - offset ? data.size : to->size - (size_t)offset;
+    memcpy(to->data + offset, data.data, over);
+    buf_append(to, bytes_after(data, over));
+}
+
 void medium_write(struct medium_file *f, uint64_t offset, struct bytes data)
 {
     if (data.size == 0) {
         return;
     }
-    if (offset + data.size > f->cached.size) {
-        buf_resize(&f->cached, (size_t)(offset + data.size));
-    }
-    memcpy(f->cached.data + offset, data.data, data.size);
+    put_at(&f->cached, offset, data);
     add_write(f, offset, payload_copy_of(data));
 }
 
@@ -176,11 +187,7 @@ void medium_sync(struct medium_file *f)
 {
     list_each (l, &f->writes) {
         const struct write *w = container_of(l, struct write, in_file);
-        const size_t end = (size_t)w->offset + w->data->size;
-        if (end > f->durable.size) {
-            buf_resize(&f->durable, end);
-        }
-        memcpy(f->durable.data + w->offset, w->data->data, w->data->size);
+        put_at(&f->durable, w->offset, payload_bytes(w->data));
     }
     forget_writes(f);
 }

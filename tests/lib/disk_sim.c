@@ -24,6 +24,7 @@ struct disk_sim {
     size_t faults_count;
     uint64_t struck;
     uint64_t counts[OPS_COUNT];
+    bool traces;
     struct buf trace;
 };
 
@@ -61,6 +62,9 @@ trace_add(struct disk_sim *sim, const char *format, ...)
 {
     char line[3 * MEDIUM_NAME_MAX];
     va_list args;
+    if (!sim->traces) {
+        return;
+    }
     va_start(args, format);
     const int size = vsnprintf(line, sizeof line, format, args);
     va_end(args);
@@ -556,6 +560,11 @@ bool disk_sim_flip_any(struct disk_sim *sim, char *ret_name,
     (void)snprintf(ret_name, MEDIUM_NAME_MAX + 1, "%s", names->entries[i].name);
     *ret_offset = at;
     return true;
+}
+
+void disk_sim_trace_on(struct disk_sim *sim)
+{
+    sim->traces = true;
 }
 
 const char *disk_sim_trace(const struct disk_sim *sim)

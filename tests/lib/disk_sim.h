@@ -120,9 +120,11 @@ void disk_sim_flip(struct disk_sim *sim, const char *name, uint64_t offset,
 bool disk_sim_flip_any(struct disk_sim *sim, char *ret_name,
                        uint64_t *ret_offset);
 
-/* One line for each change since the last clear, in order:
+/* After disk_sim_trace_on() one line for each change since the last clear, in
+ * order:
  *   create a / write a 512+1024 / sync a / rename a b / remove a / sync names
  * with " -> <status name>" at the end of what failed. */
+void disk_sim_trace_on(struct disk_sim *sim);
 const char *disk_sim_trace(const struct disk_sim *sim);
 void disk_sim_trace_clear(struct disk_sim *sim);
 /* How many of these operations were asked for, failed ones included. */

@@ -63,6 +63,7 @@ struct member {
     bool trims; /* after the save, the log up to: */
     uint64_t trim_index, trim_term;
     struct store_flush *flushing;
+    uint64_t flushes;              /* done */
     struct store_import *incoming; /* a state that raft is to accept */
     struct mount *mount;
     struct kv_watch watch; /* of everything; of who joins, since its state */
@@ -134,15 +135,20 @@ struct lessee {
     struct event next;
     struct kv_lease call;
     bool busy;
-    bool silent;            /* renews no more, ... */
-    bool on_edge;           /* ... or at the very end */
-    int64_t id;             /* 0: none */
-    int64_t asked_id;       /* what the call under way is about */
-    int64_t asked_ns;       /* when it began */
-    int64_t promised_ns;    /* until then it must be there */
-    int64_t edge_ns;        /* about then it ends */
-    int64_t renewed_ns;     /* the last time that was answered */
-    bool seen[MEMBERS_MAX]; /* in that member's state */
+    bool silent;         /* renews no more, ... */
+    bool on_edge;        /* ... or at the very end */
+    int64_t id;          /* 0: none */
+    int64_t asked_id;    /* what the call under way is about */
+    int64_t asked_ns;    /* when it began */
+    int64_t promised_ns; /* until then it must be there */
+    int64_t edge_ns;     /* about then it ends */
+    int64_t renewed_ns;  /* the last time that was answered */
+    struct sighting {
+        int64_t id;                /* looked for ... */
+        uint64_t applied, flushes; /* ... in this state; nothing else can
+                                      change what is found there */
+        bool seen;                 /* it was there once */
+    } in[MEMBERS_MAX];             /* that member's state */
 };
 
 /* Takes locks, and writes what they guard (locker.c). */
@@ -300,6 +306,10 @@ void disk_failed(struct member *m, enum status st, const char *doing,
 bool disk_start_failed(struct member *m, enum status st);
 /* Makes the next segment of the log. */
 void disk_tend(struct member *m);
+
+/* files.c */
+void files_remove(const char *directory); /* with all in it; or there is none */
+bool files_copy(const char *from, const char *to);
 
 /* damage.c: a bit of a log flips while its member is down, or not. */
 void member_damage(struct member *m);

@@ -72,7 +72,7 @@ static void take_answer(struct lessee *l)
         l->promised_ns = 0;
         l->renewed_ns = l->sim->now_ns;
         l->silent = l->on_edge = false;
-        memset(l->seen, 0, sizeof l->seen);
+        memset(l->in, 0, sizeof l->in);
         promise(l, r->ttl_s);
         break;
     case KV_LEASE_KEEPALIVE:
@@ -168,25 +168,34 @@ void lessee_init(struct sim *s, uint32_t number)
     think(l);
 }
 
+static void look(struct lessee *l, struct member *m, struct sighting *in)
+{
+    struct store_lease stored;
+    struct fault fault;
+    bool found = false;
+    if (store_lease(m->store, l->id, &found, &stored, &fault) != ST_OK) {
+        sim_fail(l->sim, "member %u: %s", member_number(m), fault.text);
+    }
+    if (found) {
+        in->seen = true;
+    } else if (in->seen) {
+        gone(l, "a member");
+    }
+}
+
 void lessees_check(struct member *m)
 {
     struct sim *s = m->sim;
-    const uint32_t place = (uint32_t)(m - s->members);
+    const uint64_t applied = store_applied_index(m->store);
     for (uint32_t i = 0; i < s->options.lessees; i++) {
         struct lessee *l = &s->lessees[i];
-        struct store_lease stored;
-        struct fault fault;
-        bool found = false;
-        if (l->id == 0) {
-            continue;
-        }
-        if (store_lease(m->store, l->id, &found, &stored, &fault) != ST_OK) {
-            sim_fail(s, "member %u: %s", member_number(m), fault.text);
-        }
-        if (found) {
-            l->seen[place] = true;
-        } else if (l->seen[place]) {
-            gone(l, "a member");
+        struct sighting *in = &l->in[m - s->members];
+        if (l->id != 0 && (in->id != l->id || in->applied != applied ||
+                           in->flushes != m->flushes)) {
+            in->id = l->id;
+            in->applied = applied;
+            in->flushes = m->flushes;
+            look(l, m, in);
         }
     }
 }
@@ -195,7 +204,7 @@ void lessees_forget(struct member *m)
 {
     struct sim *s = m->sim;
     for (uint32_t i = 0; i < s->options.lessees; i++) {
-        s->lessees[i].seen[m - s->members] = false;
+        s->lessees[i].in[m - s->members] = (struct sighting){0};
     }
 }
 

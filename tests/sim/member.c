@@ -317,13 +317,11 @@ void member_end(struct member *m)
 void member_lose_data(struct member *m)
 {
     must(!m->up);
-    char command[320];
     disk_sim_free(m->disk_sim);
     m->disk_sim = disk_sim_new(prng_next(&m->sim->prng));
     m->losses = (struct disk_sim_losses){0};
     m->lost_index = m->lost_term = 0;
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", m->directory);
-    must(system(command) == 0);
+    files_remove(m->directory);
 }
 
 void member_fini(struct member *m)
@@ -539,6 +537,7 @@ static void flushed(struct sim *s, struct event *e)
         return;
     }
     m->flushing = NULL;
+    m->flushes++;
     s->report->flushes++;
     member_turn(m);
 }

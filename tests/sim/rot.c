@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,17 +24,21 @@ enum verdict { SAME, REFUSED, WRONG };
 
 struct rot {
     char from[320], directory[320], to[340];
+    uint64_t seeds[TIMES];
     struct prng prng;
-    uint32_t right; /* hash of the state */
+    uint32_t right;            /* hash of the state */
+    struct progress *progress; /* which the reader's death does not take */
+};
+
+struct progress {
+    int done; /* bytes, also of whoever died of the last one */
+    enum verdict last;
 };
 
 static bool copy(const struct rot *r)
 {
-    char command[1600];
-    (void)snprintf(command, sizeof command,
-                   "rm -rf '%s' && mkdir '%s' && cp '%s' '%s'", r->directory,
-                   r->directory, r->from, r->to);
-    return system(command) == 0;
+    files_remove(r->directory);
+    return mkdir(r->directory, 0700) == 0 && files_copy(r->from, r->to);
 }
 
 static bool hash(const struct rot *r, uint32_t *ret)
@@ -69,33 +74,45 @@ static bool turn_over(struct rot *r)
 
 static enum verdict examine(struct rot *r)
 {
-    const struct rlimit none = {0, 0};
-    static const int deaths[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
-    for (unsigned i = 0; i < count_of(deaths); i++) {
-        (void)signal(deaths[i], SIG_DFL);
-    }
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)alarm(20);
-    (void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
     uint32_t got;
+    must(copy(r));
     if (!turn_over(r) || !hash(r, &got)) {
         return REFUSED;
     }
     return got == r->right ? SAME : WRONG;
 }
 
+/* The reader: one byte after the other, until one is its end. */
+__attribute__((noreturn)) static void examine_all(struct rot *r)
+{
+    const struct rlimit none = {0, 0};
+    static const int deaths[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+    for (unsigned i = 0; i < count_of(deaths); i++) {
+        (void)signal(deaths[i], SIG_DFL);
+    }
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
+    while (r->progress->done < TIMES && r->progress->last != WRONG) {
+        (void)alarm(20);
+        prng_init(&r->prng, r->seeds[r->progress->done++]);
+        r->progress->last = REFUSED;
+        r->progress->last = examine(r);
+    }
+    _exit(0);
+}
+
+/* Whoever dies of a byte is followed by one that goes on behind it. */
 static void look(struct member *m, struct rot *r)
 {
     (void)fflush(NULL);
     const pid_t pid = fork();
     must(pid >= 0);
     if (pid == 0) {
-        _exit((int)examine(r));
+        examine_all(r);
     }
     int how;
     must(waitpid(pid, &how, 0) == pid);
-    sim_count(m->sim, SIM_FAULT_STORE_ROTS);
-    if (WIFEXITED(how) && WEXITSTATUS(how) == WRONG) {
+    if (r->progress->last == WRONG) {
         sim_fail(m->sim, "member %u serves what has changed on its disk",
                  member_number(m));
     }
@@ -116,9 +133,15 @@ void rot_check(struct member *m)
                  member_number(m));
         return;
     }
-    for (int i = 0; i < TIMES && !sim_failed(s); i++) {
-        prng_init(&r.prng, prng_next(&s->disk_prng)); /* the child's */
-        must(copy(&r));
+    for (int i = 0; i < TIMES; i++) {
+        r.seeds[i] = prng_next(&s->disk_prng);
+    }
+    r.progress = mmap(NULL, sizeof *r.progress, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(r.progress != MAP_FAILED);
+    while (r.progress->done < TIMES && !sim_failed(s)) {
         look(m, &r);
     }
+    s->report->faults[SIM_FAULT_STORE_ROTS] += (uint64_t)r.progress->done;
+    (void)munmap(r.progress, sizeof *r.progress);
 }

@@ -263,19 +263,44 @@ static void check_committed(struct member *m,
 
 /* --- leaders --- */
 
-static void check_leader(struct member *m, const struct raft_status *s)
+static bool are_ids(const uint64_t *had, size_t had_count, const uint64_t *ids,
+                    size_t count)
+{
+    return had_count == count &&
+           (count == 0 || memcmp(had, ids, count * sizeof *ids) == 0);
+}
+
+static bool is_conf(const struct membership_conf *had,
+                    const struct raft_conf_state *now)
+{
+    return are_ids(had->voters, had->voters_count, now->voters,
+                   now->voters_count) &&
+           are_ids(had->outgoing, had->outgoing_count, now->voters_outgoing,
+                   now->voters_outgoing_count) &&
+           are_ids(had->learners, had->learners_count, now->learners,
+                   now->learners_count) &&
+           are_ids(had->next, had->next_count, now->learners_next,
+                   now->learners_next_count) &&
+           had->auto_leave == now->auto_leave;
+}
+
+static void check_leader(struct member *m, const struct raft *r, uint64_t term)
 {
     struct safety *x = m->sim->safety;
     struct promises *p = promises_of(m);
-    const struct membership_conf before = p->conf;
-    const uint64_t term = s->hard.term;
+    struct membership_conf old;
+    const struct membership_conf *before = &p->conf;
     if (!replica_was_removed(m->replica)) {
         p->there_until = m->ticks;
     }
     struct raft_conf_state conf;
-    raft_conf(replica_raft(m->replica), &conf);
-    membership_conf_set(&p->conf, &conf);
-    if (s->soft.role != RAFT_LEADER || term >= TERMS_MAX) {
+    raft_conf(r, &conf);
+    if (!is_conf(&p->conf, &conf)) {
+        old = p->conf;
+        before = &old;
+        membership_conf_set(&p->conf, &conf);
+    }
+    if (raft_role(r) != RAFT_LEADER || term >= TERMS_MAX) {
         p->leads_term = 0;
         return;
     }
@@ -290,10 +315,11 @@ static void check_leader(struct member *m, const struct raft_status *s)
         sim_fail(m->sim, "two leaders in term %u", (unsigned)term);
     }
     *leader = m->id;
-    if (s->hard.commit > p->committed || p->leads_term != term) {
-        check_committed(m, &before, &p->conf, s->hard.commit, term);
+    const uint64_t commit = raft_commit(r);
+    if (commit > p->committed || p->leads_term != term) {
+        check_committed(m, before, &p->conf, commit, term);
     }
-    p->committed = s->hard.commit;
+    p->committed = commit;
     if (p->leads_term != term) {
         p->leads_term = term;
         p->leads_since = m->ticks;
@@ -308,8 +334,8 @@ static void check_leader(struct member *m, const struct raft_status *s)
 
 void safety_check(struct member *m)
 {
-    struct raft_status s;
-    raft_status(replica_raft(m->replica), &s);
-    check_applied(m->sim->safety, m, s.hard.term);
-    check_leader(m, &s);
+    const struct raft *r = replica_raft(m->replica);
+    const uint64_t term = raft_term(r);
+    check_applied(m->sim->safety, m, term);
+    check_leader(m, r, term);
 }
