@@ -24,47 +24,74 @@ static struct bytes key_of(const struct fs_change *c)
 
 /* --- the inode table --- */
 
-static void note_move(struct fs *fs, struct fs_change *c, int64_t revision)
+/* The file that the move took there, as far as is known.  Where it went over
+ * another whose life goes on (keep_target) it gets that one's identity. */
+static void note_move(struct fs *fs, struct fs_change *c,
+                      const struct kv_item *item, int64_t revision)
 {
-    struct fs_node *n =
-        fs_node_find_before(fs, buf_bytes(&c->moved_from), revision);
-    struct fs_node *target = fs_node_find_before(fs, key_of(c), revision);
-    if (c->exchange) {
-        fs_nodes_exchange(fs, buf_bytes(&c->moved_from), key_of(c), revision);
-        return;
-    }
+    struct fs_node *target = fs_node_was_at(fs, item->key, revision);
+    struct fs_node *n = fs_node_was_at(fs, buf_bytes(&c->moved_from), revision);
     if (target != NULL) {
         c->other = fs_node_hold(target);
         fs_node_replace(fs, target, revision);
     }
-    if (n != NULL && fs_node_find(fs, false, key_of(c)) == NULL) {
-        fs_node_move(fs, n, key_of(c), revision);
-        struct kv_item item = c->item;
-        item.key = key_of(c);
-        fs_node_adopt(fs, n, &item, revision);
+    const struct fs_node *same = fs_node_find_ino(fs, fs_ino_of(item));
+    if (n == NULL ||
+        (same != NULL && same != n && same->revision >= revision)) {
+        return; /* looked up since, and taken for the one that was there */
     }
+    fs_node_move(fs, n, item->key, revision);
+    fs_node_adopt(fs, n, item, revision);
 }
 
+/* A file that has the key by now meets one that is just being made there, which
+ * goes on as it; as if it had been opened later. */
+static bool is_met_by_pending(struct fs *fs, struct fs_change *c,
+                              const struct kv_item *item, int64_t revision)
+{
+    struct fs_node *pending = fs_node_find(fs, false, item->key);
+    struct fs_node *n = fs_node_find_ino(fs, fs_ino_of(item));
+    if (n == NULL && c->moved_from.size > 0) {
+        n = fs_node_was_at(fs, buf_bytes(&c->moved_from), revision);
+    }
+    return pending != NULL && pending->pending &&
+           pending->revision < revision && n != NULL && !n->gone &&
+           n->revision < revision &&
+           fs_node_take_over(fs, pending, n, revision);
+}
+
+/* Events come in order: what is not known to be newer is as they say. */
 static void note_put(struct fs *fs, struct fs_change *c, int64_t revision)
 {
     struct kv_item item = c->item;
     item.key = key_of(c);
-    if (c->moved_from.size > 0) {
-        note_move(fs, c, revision);
+    if (is_met_by_pending(fs, c, &item, revision)) {
+        struct fs_node *n = fs_node_find(fs, false, item.key);
+        fs_node_publish(fs, n, &item, revision);
+    } else if (c->exchange) {
+        fs_node_learn(fs, &item, revision);
+    } else if (c->moved_from.size > 0) {
+        note_move(fs, c, &item, revision);
     }
-    struct fs_node *n = fs_node_find_before(fs, key_of(c), revision);
-    if (n != NULL && n->ino != fs_ino_of(&item)) {
-        fs_node_end(fs, n, revision);
-    } else if (n != NULL) {
+    struct fs_node *at = fs_node_find_before(fs, item.key, revision);
+    if (at != NULL && at->ino != fs_ino_of(&item)) {
+        fs_node_end(fs, at, revision);
+    }
+    struct fs_node *n = fs_node_find_ino(fs, fs_ino_of(&item));
+    if (n != NULL && !n->gone && n->revision < revision) {
+        fs_node_move(fs, n, item.key, revision);
         fs_node_update(fs, n, &item, revision);
     }
-    n = fs_node_find_ino(fs, fs_ino_of(&item));
     c->node = n == NULL ? NULL : fs_node_hold(n);
 }
 
 static void note_delete(struct fs *fs, struct fs_change *c, int64_t revision)
 {
     struct fs_node *n = fs_node_find_before(fs, key_of(c), revision);
+    if (n == NULL && c->item.ino != 0 && c->moved_to.size == 0) {
+        n = fs_node_find_ino(fs, c->item.ino);
+        n = n == NULL || n->gone || n->revision >= revision ? NULL : n;
+    }
     if (n != NULL) {
         c->node = fs_node_hold(n);
         c->item.ino = n->ino;

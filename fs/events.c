@@ -29,6 +29,7 @@ struct fs_feed {
     struct buf end;
     bool watching, paused;
     int64_t next_revision;
+    int64_t missed; /* up to this revision, to a compaction; 0: nothing */
     struct fs_timer again;
     struct list own; /* struct own, in order of revision */
     size_t own_count;
@@ -185,6 +186,7 @@ static void on_end(struct kv_watch *watch, enum status why,
     if (why == ST_COMPACTED && feed->next_revision < compact_revision) {
         /* What happened in between is gone for good. */
         feed->next_revision = compact_revision;
+        feed->missed = compact_revision - 1;
     }
     fs_timer_set(feed->fs, &feed->again, feed->fs->now_ns + REWATCH_NS);
 }
@@ -209,6 +211,25 @@ static void begin_watch(struct fs_feed *feed)
 const char *fs_watch_trouble(const struct fs *fs)
 {
     return fs->feed == NULL ? NULL : fs->feed->trouble;
+}
+
+int64_t fs_events_told(struct fs *fs)
+{
+    struct fs_feed *feed = fs->feed;
+    int64_t told = feed->next_revision - 1;
+    if (fs->kv->ops->watched == NULL) {
+        return INT64_MAX; /* it does not say, and nothing is moved there */
+    }
+    if (feed->watching) {
+        const int64_t watched = kv_watched(fs->kv, &feed->watch);
+        told = watched > told ? watched : told;
+    }
+    return told;
+}
+
+int64_t fs_events_missed(const struct fs *fs)
+{
+    return fs->feed->missed;
 }
 
 void fs_events_resume(struct fs *fs)
@@ -286,7 +307,7 @@ static struct fs_op *op_on_node(struct fs *fs, enum fs_op_type type,
 void fs_events_published(struct fs *fs, struct fs_node *n,
                          enum fs_publish_cause cause)
 {
-    if (fs->replay == NULL || n->gone) {
+    if (fs->replay == NULL || n->gone || n->displaced) {
         return;
     }
     const enum fs_op_type type = cause != FS_PUBLISH_LATE ? FS_OP_TRUNCATE
@@ -299,7 +320,8 @@ void fs_events_published(struct fs *fs, struct fs_node *n,
 void fs_events_refresh(struct fs *fs, struct fs_node *n)
 {
     const bool shared = n->handles.next != n->handles.prev;
-    if (fs->replay == NULL || n->gone || n->refresh_queued || !shared) {
+    if (fs->replay == NULL || n->gone || n->displaced || n->refresh_queued ||
+        !shared) {
         return;
     }
     struct fs_op *op = op_on_node(fs, FS_OP_STAT, n);

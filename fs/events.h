@@ -22,4 +22,9 @@ void fs_events_published(struct fs *fs, struct fs_node *n,
  * are readers whose page cache depends on it. */
 void fs_events_refresh(struct fs *fs, struct fs_node *n);
 
+/* All changes up to this revision have been told: the table has them. */
+int64_t fs_events_told(struct fs *fs);
+/* What was changed up to this revision may never have been told; 0: nothing. */
+int64_t fs_events_missed(const struct fs *fs);
+
 #endif

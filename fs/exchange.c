@@ -114,13 +114,13 @@ static void pair_up(struct fs_call *c, struct fs_exchange *x)
     }
 }
 
-/* Neither the nodes of one side nor of the other may be in each other's way. */
+/* Neither the nodes of one side nor of the other may be in each other's way.
+ * The files that have the names themselves are found by what they are. */
 static void swap_nodes(struct fs *fs, const struct fs_target *a,
                        const struct fs_target *b, int64_t revision)
 {
     static const uint8_t aside[] = {0, '/'};
     const struct bytes between = {aside, sizeof aside};
-    fs_nodes_exchange(fs, buf_bytes(&a->key), buf_bytes(&b->key), revision);
     fs_nodes_move_below(fs, buf_bytes(&a->below), between, revision);
     fs_nodes_move_below(fs, buf_bytes(&b->below), buf_bytes(&a->below),
                         revision);

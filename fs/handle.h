@@ -30,6 +30,9 @@ struct fs_publication {
     struct buf key, merged;
     struct fs_timer deadline;
     int64_t deadline_ns;
+    struct fs_timer told; /* looks whether the watch has told ... */
+    int64_t tells;        /* ... what happened up to this revision */
+    bool waits;           /* for that; else for the store */
     /* What an attempt of unknown outcome would have made of the file. */
     struct payload *doubt;
 };

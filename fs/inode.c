@@ -3,6 +3,11 @@
  * A node is in nodes_by_id for as long as it is; in nodes_by_ino once its
  * identity is known, if it is a file; in nodes_by_key while the key is its own.
  * It is freed when neither the kernel nor a call nor a handle holds it.
+ *
+ * Answers run ahead of the watch.  They say which file has a name, and that is
+ * learnt at once; what became of the one that had it before they do not say: it
+ * may have been moved, and somebody may be writing to it.  So it is displaced,
+ * which is neither named nor gone, until the watch has told.
  */
 
 #include "fs/inode.h"
@@ -58,7 +63,24 @@ struct fs_node *fs_node_find_before(struct fs *fs, struct bytes key,
                                     int64_t revision)
 {
     struct fs_node *n = fs_node_find(fs, false, key);
-    return n != NULL && n->revision < revision && !n->pending ? n : NULL;
+    return n != NULL && n->revision < revision && n->since < revision &&
+                   !n->pending
+               ? n
+               : NULL;
+}
+
+struct fs_node *fs_node_was_at(struct fs *fs, struct bytes key,
+                               int64_t revision)
+{
+    struct fs_node *found = fs_node_find_before(fs, key, revision);
+    list_each (at, &fs->displaced) {
+        struct fs_node *n = container_of(at, struct fs_node, displaced_link);
+        if (n->revision < revision && bytes_equal(fs_node_key(n), key) &&
+            (found == NULL || n->revision > found->revision)) {
+            found = n;
+        }
+    }
+    return found;
 }
 
 static bool is_named(const struct fs_node *n)
@@ -72,10 +94,11 @@ static void unname(struct fs *fs, struct fs_node *n)
         omap_remove(&fs->nodes_by_key, &n->by_key);
         n->by_key.key = BYTES_NONE;
     }
+    n->displaced = false;
+    list_remove(&n->displaced_link);
 }
 
-/* Gives the node this key; nobody else may have it. */
-static void name(struct fs *fs, struct fs_node *n, struct bytes key)
+static void set_text(struct fs_node *n, struct bytes key)
 {
     must(!is_named(n));
     struct buf text = {.size = 0};
@@ -83,6 +106,14 @@ static void name(struct fs *fs, struct fs_node *n, struct bytes key)
     buf_append(&text, key);
     buf_fini(&n->name);
     n->name = text;
+    n->since = 0;
+}
+
+/* Gives the node this key; nobody else may have it. */
+static void name(struct fs *fs, struct fs_node *n, struct bytes key)
+{
+    must(!n->displaced);
+    set_text(n, key);
     n->by_key.key = buf_bytes(&n->name);
     struct omap_node *other = omap_insert(&fs->nodes_by_key, &n->by_key);
     must(other == NULL);
@@ -122,6 +153,7 @@ static struct fs_node *node_new(struct fs *fs, bool directory, uint64_t id)
     list_init(&n->handles);
     list_init(&n->waiters);
     list_init(&n->pending_link);
+    list_init(&n->displaced_link);
     return n;
 }
 
@@ -232,19 +264,72 @@ void fs_node_end(struct fs *fs, struct fs_node *n, int64_t revision)
     n->revision = revision > n->revision ? revision : n->revision;
 }
 
+void fs_node_displace(struct fs *fs, struct fs_node *n, int64_t revision)
+{
+    must(!n->directory);
+    must(!n->pending);
+    must(is_named(n));
+    unname(fs, n);
+    n->displaced = true;
+    n->left = revision;
+    list_push(&fs->displaced, &n->displaced_link);
+}
+
+/* Makes room for `n`, which has the name as of `revision`; false: what has it
+ * is known to be newer. */
+static bool make_room(struct fs *fs, const struct fs_node *n, struct bytes key,
+                      int64_t revision)
+{
+    struct fs_node *other = fs_node_find(fs, n->directory, key);
+    if (other == NULL) {
+        return true;
+    }
+    if (other->revision > revision ||
+        (other->pending && other->revision == revision)) {
+        return false;
+    }
+    if (other->directory || other->pending) {
+        fs_node_end(fs, other, revision);
+    } else {
+        fs_node_displace(fs, other, revision);
+    }
+    return true;
+}
+
+/* `n` would have the name, had not something newer got it since. */
+static void move_aside(struct fs *fs, struct fs_node *n, struct bytes key)
+{
+    const struct fs_node *other = fs_node_find(fs, n->directory, key);
+    if (n->directory || n->pending) {
+        fs_node_end(fs, n, n->revision);
+        return;
+    }
+    if (!n->displaced) {
+        fs_node_displace(fs, n, other->revision);
+    }
+    n->left = n->left > other->revision ? n->left : other->revision;
+    set_text(n, key);
+}
+
+static void move(struct fs *fs, struct fs_node *n, struct bytes key,
+                 int64_t revision)
+{
+    must(!n->gone);
+    if (is_named(n) && bytes_equal(fs_node_key(n), key)) {
+        return;
+    }
+    if (make_room(fs, n, key, revision)) {
+        unname(fs, n);
+        name(fs, n, key);
+    } else {
+        move_aside(fs, n, key);
+    }
+}
+
 void fs_node_move(struct fs *fs, struct fs_node *n, struct bytes key,
                   int64_t revision)
 {
-    must(!n->gone);
-    struct fs_node *other = fs_node_find(fs, n->directory, key);
-    if (other == n) {
-        return;
-    }
-    if (other != NULL) {
-        fs_node_end(fs, other, revision);
-    }
-    unname(fs, n);
-    name(fs, n, key);
+    move(fs, n, key, revision);
     n->revision = revision > n->revision ? revision : n->revision;
 }
 
@@ -277,36 +362,6 @@ void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
     fs_node_update(fs, n, item, revision);
 }
 
-/* What was moved at `revision` gets the name, unless something newer has it, or
- * something that only this mount knows. */
-static void rename_as_of(struct fs *fs, struct fs_node *n, struct bytes key,
-                         int64_t revision)
-{
-    struct fs_node *other = fs_node_find(fs, n->directory, key);
-    if (other != NULL && other != n &&
-        (other->pending || other->revision > revision)) {
-        fs_node_end(fs, n, revision);
-    } else {
-        fs_node_move(fs, n, key, revision);
-    }
-}
-
-void fs_nodes_exchange(struct fs *fs, struct bytes a, struct bytes b,
-                       int64_t revision)
-{
-    struct fs_node *from_a = fs_node_find_before(fs, a, revision);
-    struct fs_node *from_b = fs_node_find_before(fs, b, revision);
-    if (from_a != NULL) {
-        unname(fs, from_a);
-    }
-    if (from_b != NULL) {
-        rename_as_of(fs, from_b, a, revision);
-    }
-    if (from_a != NULL) {
-        rename_as_of(fs, from_a, b, revision);
-    }
-}
-
 void fs_nodes_move_below(struct fs *fs, struct bytes from, struct bytes to,
                          int64_t revision)
 {
@@ -329,7 +384,8 @@ void fs_nodes_move_below(struct fs *fs, struct bytes from, struct bytes to,
             buf_clear(&key);
             buf_append(&key, to);
             buf_append(&key, bytes_after(fs_node_key(n), from.size));
-            rename_as_of(fs, n, buf_bytes(&key), revision);
+            move(fs, n, buf_bytes(&key), revision);
+            n->since = revision; /* whether it came along the watch tells */
         }
     }
     buf_fini(&beginning);
@@ -349,8 +405,10 @@ struct fs_node *fs_node_create(struct fs *fs, struct bytes key,
                                int64_t revision)
 {
     struct fs_node *old = fs_node_find(fs, false, key);
-    if (old != NULL) {
+    if (old != NULL && old->pending) {
         fs_node_end(fs, old, old->revision);
+    } else if (old != NULL) {
+        fs_node_displace(fs, old, revision);
     }
     struct fs_node *n = node_new(fs, false, free_id(fs, fs->provisional_next));
     fs->provisional_next = n->id + 1;
@@ -390,6 +448,19 @@ struct fs_node *fs_directory_below(struct fs *fs, const struct fs_node *parent,
     return n;
 }
 
+bool fs_node_take_over(struct fs *fs, struct fs_node *pending,
+                       struct fs_node *n, int64_t revision)
+{
+    must(pending->pending);
+    must(n != pending);
+    if (list_is_empty(&n->handles)) {
+        fs_node_replace(fs, n, revision);
+        return true;
+    }
+    fs_node_end(fs, pending, revision);
+    return false;
+}
+
 struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
                                 int64_t revision)
 {
@@ -397,12 +468,10 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
     struct fs_node *n = fs_node_find_ino(fs, ino);
     struct fs_node *named = fs_node_find(fs, false, item->key);
     if (named != NULL && named->pending && revision > named->revision) {
-        must(n != named);
-        if (n == NULL) {
+        if (n == NULL || fs_node_take_over(fs, named, n, revision)) {
             fs_node_publish(fs, named, item, revision);
             return named;
         }
-        fs_node_end(fs, named, revision);
         named = NULL;
     }
     if (n == NULL) {
@@ -417,7 +486,7 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
     if (named != n && revision >= n->revision &&
         (named == NULL || (!named->pending && revision >= named->revision))) {
         if (named != NULL) {
-            fs_node_end(fs, named, revision);
+            fs_node_displace(fs, named, revision);
         }
         unname(fs, n);
         name(fs, n, item->key);
@@ -429,6 +498,33 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
     }
     fs_node_update(fs, n, item, revision);
     return n;
+}
+
+void fs_node_learn(struct fs *fs, const struct kv_item *item, int64_t revision)
+{
+    if (fs_node_find_ino(fs, fs_ino_of(item)) != NULL) {
+        (void)fs_node_of_item(fs, item, revision);
+        return;
+    }
+    struct fs_node *named = fs_node_find_before(fs, item->key, revision + 1);
+    if (named != NULL) {
+        fs_node_displace(fs, named, revision);
+    }
+}
+
+void fs_node_unlinked(struct fs *fs, struct bytes key, uint64_t ino,
+                      int64_t revision)
+{
+    struct fs_node *n = fs_node_find_ino(fs, ino);
+    if (n != NULL && !n->gone && n->revision <= revision) {
+        fs_node_end(fs, n, revision);
+    }
+    n = fs_node_find(fs, false, key);
+    if (n != NULL && n->pending) {
+        fs_node_end(fs, n, revision); /* who sees this one means it as well */
+    } else if (n != NULL && n->revision <= revision) {
+        fs_node_displace(fs, n, revision);
+    }
 }
 
 struct fs_node *fs_node_of_directory(struct fs *fs, struct bytes beginning,

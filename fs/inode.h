@@ -28,8 +28,13 @@ struct fs_node {
                        a rename over a key whose life goes on, the file is
                        another to all programs that look */
     bool directory;
-    bool gone;    /* the key's life has ended; unlinked */
-    bool pending; /* created here, never published */
+    bool gone;      /* the key's life has ended; unlinked */
+    bool pending;   /* created here, never published */
+    bool displaced; /* as of `left` its name is another's, or nobody's: moved or
+                       gone, as the watch will tell */
+    int64_t left;
+    int64_t since; /* a directory that was moved here at this revision gave it
+                      its name; 0: it is known to have it */
 
     /* What is known of the key, as of `revision`. */
     int64_t revision;
@@ -43,7 +48,7 @@ struct fs_node {
     struct fs_op *resting; /* a modification to be replayed later, or NULL */
     struct list handles;   /* open ones, oldest first */
     struct list waiters;   /* calls, until `closing` is 0 */
-    struct list pending_link;
+    struct list pending_link, displaced_link;
 };
 
 static inline uint64_t fs_node_shown_ino(const struct fs *fs,
@@ -61,10 +66,15 @@ void fs_nodes_fini(struct fs *fs);
 struct fs_node *fs_node_of(struct fs *fs, fuse_ino_t id);
 /* The key's file, or the directory with that beginning; NULL when unknown. */
 struct fs_node *fs_node_find(struct fs *fs, bool directory, struct bytes key);
-/* The key's published file, if what is known of it is older than `revision`. */
+/* The published file that has the key since before `revision`, as far as is
+ * known. */
 struct fs_node *fs_node_find_before(struct fs *fs, struct bytes key,
                                     int64_t revision);
 struct fs_node *fs_node_find_ino(struct fs *fs, uint64_t ino);
+/* The file that had the key just before `revision`, as far as is known: it may
+ * have been displaced since. */
+struct fs_node *fs_node_was_at(struct fs *fs, struct bytes key,
+                               int64_t revision);
 
 static inline struct bytes fs_node_key(const struct fs_node *n)
 {
@@ -78,6 +88,12 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
 /* The directory; item is its group, or NULL where the store knows none. */
 struct fs_node *fs_node_of_directory(struct fs *fs, struct bytes beginning,
                                      const struct kv_item *item);
+/* The same, if the file is known; a file that is known to have the key and is
+ * another is displaced. */
+void fs_node_learn(struct fs *fs, const struct kv_item *item, int64_t revision);
+/* This mount's own call has deleted the file of this identity there. */
+void fs_node_unlinked(struct fs *fs, struct bytes key, uint64_t ino,
+                      int64_t revision);
 /* A new pending file, of which there was nothing as of `revision`: what is
  * told of earlier ones is about something else that had the name. */
 struct fs_node *fs_node_create(struct fs *fs, struct bytes key,
@@ -90,14 +106,22 @@ struct fs_node *fs_directory_below(struct fs *fs, const struct fs_node *parent,
 /* The pending file has been published as this item; or, was found to exist. */
 void fs_node_publish(struct fs *fs, struct fs_node *n,
                      const struct kv_item *item, int64_t revision);
+/* As of `revision` the file `n` has come to have the pending one's name.  True:
+ * nobody has it open, and the pending one may be published as it; false: it has
+ * been moved over the pending one, which has ended. */
+bool fs_node_take_over(struct fs *fs, struct fs_node *pending,
+                       struct fs_node *n, int64_t revision);
 /* Takes in what an answer says about the node's own life. */
 void fs_node_update(struct fs *fs, struct fs_node *n,
                     const struct kv_item *item, int64_t revision);
 
 /* Its life has ended: the name is free for another. */
 void fs_node_end(struct fs *fs, struct fs_node *n, int64_t revision);
-/* The file, or the directory with all below it, has a new name. Whatever had
- * that name before ends. */
+/* An answer as of `revision` says that the file is not where it was known to
+ * be.  Only the watch tells what has become of it: it may live on elsewhere. */
+void fs_node_displace(struct fs *fs, struct fs_node *n, int64_t revision);
+/* The file, or the directory, has a new name as of `revision`.  Whatever had
+ * that name before ends; unless it is newer, then the file is displaced. */
 void fs_node_move(struct fs *fs, struct fs_node *n, struct bytes key,
                   int64_t revision);
 /* Its life goes on as that of the item, which stands under its name. */
@@ -105,10 +129,7 @@ void fs_node_adopt(struct fs *fs, struct fs_node *n, const struct kv_item *item,
                    int64_t revision);
 /* The file was replaced, and what replaced it lives its life on. */
 void fs_node_replace(struct fs *fs, struct fs_node *n, int64_t revision);
-/* Two files have changed places; all below a directory has moved.  What is
- * known to be newer than that stays. */
-void fs_nodes_exchange(struct fs *fs, struct bytes a, struct bytes b,
-                       int64_t revision);
+/* All below a directory has moved.  What is known to be newer stays. */
 void fs_nodes_move_below(struct fs *fs, struct bytes from, struct bytes to,
                          int64_t revision);
 

@@ -66,7 +66,8 @@ struct fs {
     struct omap nodes_by_key;
     struct fs_node *root;
     uint64_t provisional_next;
-    struct list pending; /* nodes that no revision has yet */
+    struct list pending;   /* nodes that no revision has yet */
+    struct list displaced; /* those of which the watch has to tell */
 
     struct list calls;      /* parked */
     struct list calls_idle; /* for reuse */

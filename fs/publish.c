@@ -4,6 +4,8 @@
  *        ^      |
  *        |      +-> the value is another by now: lay the draft over that one
  *        +-------------------------------------------+
+ *        |      +-> the file is not there: wait until the watch has told
+ *        +-------------- it was moved ---------------+-> it is gone
  *
  * Each attempt compares that the key still lives the life that was opened, so
  * that what was deleted does not come back; unless the draft replaces the whole
@@ -22,6 +24,8 @@
 #include "fs/mount.h"
 #include "fs/target.h"
 
+#define LOOK_NS 1000000LL /* how often it is seen how far the watch is */
+
 static void attempt(struct fs_handle *h);
 
 static void over(struct fs_handle *h, enum status st)
@@ -30,7 +34,9 @@ static void over(struct fs_handle *h, enum status st)
     struct fs_publication *p = &h->publication;
     must(p->running);
     p->running = false;
+    p->waits = false;
     fs_timer_stop(fs, &p->deadline);
+    fs_timer_stop(fs, &p->told);
     h->outcome = st;
     h->failed = st != ST_OK;
     fs_call_wake(&h->waiters);
@@ -79,6 +85,47 @@ static void lose(struct fs_handle *h)
     over(h, ST_OK);
 }
 
+/* The watch has told all that happened while the file was not where it was
+ * looked for. */
+static void told(struct fs_handle *h)
+{
+    struct fs *fs = h->fs;
+    struct fs_node *n = h->node;
+    const bool stays =
+        !n->gone && bytes_equal(fs_node_key(n), buf_bytes(&h->publication.key));
+    if (stays && n->revision <= fs_events_missed(fs)) {
+        over(h, ST_IO); /* it may have been moved: nobody can say */
+        return;
+    }
+    if (stays || n->displaced) {
+        fs_node_end(fs, n, h->publication.tells);
+    }
+    attempt(h);
+}
+
+static void on_look(struct fs *fs, struct fs_timer *timer)
+{
+    struct fs_handle *h =
+        container_of(timer, struct fs_handle, publication.told);
+    struct fs_publication *p = &h->publication;
+    if (fs_events_told(fs) < p->tells) {
+        fs_timer_set(fs, &p->told, fs->now_ns + LOOK_NS);
+        return;
+    }
+    p->waits = false;
+    told(h);
+}
+
+/* As of `revision` the file is not where it was known to be. */
+static void wait_until_told(struct fs_handle *h, int64_t revision)
+{
+    struct fs_publication *p = &h->publication;
+    p->tells = revision;
+    p->waits = true;
+    p->told.fire = on_look;
+    fs_timer_set(h->fs, &p->told, h->fs->now_ns);
+}
+
 static void committed(struct fs_handle *h, const struct kv_item *item,
                       int64_t revision)
 {
@@ -102,30 +149,26 @@ static void refused(struct fs_handle *h, const struct kv_item *item,
     struct fs *fs = h->fs;
     struct fs_node *n = h->node;
     struct fs_publication *p = &h->publication;
-    if (n->gone) {
-        lose(h);
-        return;
-    }
-    if (!bytes_equal(fs_node_key(n), buf_bytes(&p->key))) {
-        attempt(h); /* it was renamed meanwhile */
-        return;
-    }
-    if (item == NULL) {
-        fs_node_end(fs, n, revision);
-        lose(h);
+    if (n->gone || n->displaced ||
+        !bytes_equal(fs_node_key(n), buf_bytes(&p->key))) {
+        attempt(h); /* it was renamed meanwhile, or removed */
         return;
     }
     if (n->pending) {
-        /* Somebody else created it first: as if this open had come later. */
-        if (fs_node_find_ino(fs, fs_ino_of(item)) != NULL) {
-            over(h, ST_IO);
+        if (item == NULL) {
+            attempt(h); /* whoever created it has removed it again */
             return;
         }
+        struct fs_node *other = fs_node_find_ino(fs, fs_ino_of(item));
+        if (other != NULL && !fs_node_take_over(fs, n, other, revision)) {
+            lose(h);
+            return;
+        }
+        /* Somebody else created it first: as if this open had come later. */
         fs_node_publish(fs, n, item, revision);
-    } else if (item->create_revision != n->create_revision &&
-               fs_ino_of(item) != n->ino) {
-        fs_node_end(fs, n, revision);
-        lose(h);
+    } else if (item == NULL || (item->create_revision != n->create_revision &&
+                                fs_ino_of(item) != n->ino)) {
+        wait_until_told(h, revision);
         return;
     }
     if (p->doubt != NULL && bytes_equal(item->value, payload_bytes(p->doubt))) {
@@ -194,6 +237,10 @@ static void attempt(struct fs_handle *h)
     }
     buf_clear(&p->key);
     buf_append(&p->key, fs_node_key(n));
+    if (n->displaced) {
+        wait_until_told(h, n->left);
+        return;
+    }
     fs_draft_merge(&h->draft, payload_bytes(h->pinned), &p->merged);
     if (p->merged.size > fs_value_size_max(fs, buf_bytes(&p->key))) {
         over(h, ST_TOO_LARGE);
@@ -231,7 +278,11 @@ static void on_deadline(struct fs *fs, struct fs_timer *timer)
     struct fs_handle *h =
         container_of(timer, struct fs_handle, publication.deadline);
     h->publication.cancelled = true;
-    kv_cancel(fs->kv, &h->publication.txn.call);
+    if (h->publication.waits) {
+        over(h, ST_TIMEOUT);
+    } else {
+        kv_cancel(fs->kv, &h->publication.txn.call);
+    }
 }
 
 void fs_publish(struct fs_handle *h, enum fs_publish_cause cause)
@@ -252,8 +303,12 @@ void fs_publish(struct fs_handle *h, enum fs_publish_cause cause)
 
 void fs_publish_abandon(struct fs_handle *h)
 {
-    if (h->publication.running) {
-        fs_timer_stop(h->fs, &h->publication.deadline);
-        kv_cancel(h->fs->kv, &h->publication.txn.call);
+    struct fs_publication *p = &h->publication;
+    fs_timer_stop(h->fs, &p->deadline);
+    fs_timer_stop(h->fs, &p->told);
+    if (p->running && p->waits) {
+        p->running = false;
+    } else if (p->running) {
+        kv_cancel(h->fs->kv, &p->txn.call);
     }
 }

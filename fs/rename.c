@@ -134,6 +134,9 @@ static void move_directory(struct fs_call *c)
 
 /* --- files --- */
 
+/* What a move of a file answers. */
+enum { SOURCE, REPLACED, MOVE, MOVED, MOVE_OPS };
+
 /* What stands in the way of a plain move; 0: nothing any more. */
 static int obstacle(const struct fs_call *c, struct fs_found from,
                     struct fs_found to)
@@ -154,16 +157,49 @@ static int obstacle(const struct fs_call *c, struct fs_found from,
     return 0;
 }
 
-static void file_moved(struct fs_call *c)
+/* The table after this mount's own move: who was there the answer says. */
+static void file_is_moved(struct fs_call *c)
 {
     struct fs *fs = c->fs;
+    const struct kv_op_result *results = c->txn.result.results;
+    const int64_t revision = fs_call_revision(c);
+    must(results[MOVED].range.items_count == 1); /* put there just now */
+    const struct kv_item *item = &results[MOVED].range.items[0];
+    fs_events_own(fs, revision, BYTES_NONE, BYTES_NONE);
+    struct fs_node *n =
+        fs_node_find_ino(fs, fs_ino_of(&results[SOURCE].range.items[0]));
+    struct fs_node *old = NULL;
+    if (results[REPLACED].range.items_count > 0) {
+        old =
+            fs_node_find_ino(fs, fs_ino_of(&results[REPLACED].range.items[0]));
+    }
+    struct fs_node *pending = fs_node_find(fs, false, buf_bytes(&c->other.key));
+    if (pending != NULL && pending->pending) {
+        fs_node_end(fs, pending, revision);
+    }
+    if (old != NULL && old->revision <= revision) {
+        fs_node_replace(fs, old, revision); /* its life may go on as n's */
+    }
+    if (n != NULL && !n->gone && n->revision <= revision) {
+        fs_node_move(fs, n, buf_bytes(&c->other.key), revision);
+        fs_node_adopt(fs, n, item, revision);
+    }
+    struct fs_node *left =
+        fs_node_find_before(fs, buf_bytes(&c->target.key), revision + 1);
+    if (left != NULL) {
+        fs_node_displace(fs, left, revision); /* not what was moved just now */
+    }
+}
+
+static void file_moved(struct fs_call *c)
+{
     const enum status st = fs_call_status(c);
     if (st != ST_OK) {
         reply_failure(c, st);
         return;
     }
-    const struct kv_op_result *results = c->txn.result.results;
     if (!c->txn.result.succeeded) {
+        const struct kv_op_result *results = c->txn.result.results;
         const size_t skip = c->target.kind == FS_TARGET_VALUE ? 1 : 2;
         const struct fs_found from = fs_target_found(&c->target, results);
         const struct fs_found to = fs_target_found(&c->other, results + skip);
@@ -179,23 +215,7 @@ static void file_moved(struct fs_call *c)
         }
         return;
     }
-    const int64_t revision = fs_call_revision(c);
-    must(results[1].range.items_count == 1); /* put there just now */
-    const struct kv_item *item = &results[1].range.items[0];
-    fs_events_own(fs, revision, BYTES_NONE, BYTES_NONE);
-    struct fs_node *n = fs_node_find(fs, false, buf_bytes(&c->target.key));
-    struct fs_node *old = fs_node_find(fs, false, buf_bytes(&c->other.key));
-    if (n != NULL) {
-        (void)fs_node_hold(n);
-        if (old != NULL) {
-            fs_node_end(fs, old, revision); /* its life may go on as n's */
-        }
-        fs_node_move(fs, n, buf_bytes(&c->other.key), revision);
-        fs_node_adopt(fs, n, item, revision);
-        fs_node_drop(fs, n);
-    } else if (old != NULL) {
-        fs_node_replace(fs, old, revision);
-    }
+    file_is_moved(c);
     fs_reply_errno(c, 0);
 }
 
@@ -214,12 +234,15 @@ static void move_file(struct fs_call *c)
         c->compares[count++] = is_absent(fs_target_key(&c->other));
     }
     txn->compares_count = count;
-    c->success[0] = (struct kv_op){.type = KV_OP_MOVE,
-                                   .move = {.from = buf_bytes(&c->target.key),
-                                            .to = buf_bytes(&c->other.key),
-                                            .keep_target = true}};
-    c->success[1] = fs_op_key(fs_target_key(&c->other));
-    txn->success_count = 2;
+    c->success[SOURCE] = fs_op_key(fs_target_key(&c->target));
+    c->success[REPLACED] = fs_op_key(fs_target_key(&c->other));
+    c->success[MOVE] =
+        (struct kv_op){.type = KV_OP_MOVE,
+                       .move = {.from = buf_bytes(&c->target.key),
+                                .to = buf_bytes(&c->other.key),
+                                .keep_target = true}};
+    c->success[MOVED] = fs_op_key(fs_target_key(&c->other));
+    txn->success_count = MOVE_OPS;
     size_t looks = fs_target_look(&c->target, c->failure);
     looks += fs_target_look(&c->other, c->failure + looks);
     txn->failure_count = looks;
@@ -252,8 +275,11 @@ static void exchanged(struct fs_call *c)
     }
     const int64_t revision = fs_call_revision(c);
     fs_events_own(fs, revision, BYTES_NONE, BYTES_NONE);
-    fs_nodes_exchange(fs, buf_bytes(&c->target.key), buf_bytes(&c->other.key),
-                      revision);
+    for (size_t i = 1; i < c->txn.result.results_count; i++) {
+        const struct kv_range_result *r = &c->txn.result.results[i].range;
+        must(r->items_count == 1); /* put there just now */
+        fs_node_learn(fs, &r->items[0], revision);
+    }
     fs_reply_errno(c, 0);
 }
 
@@ -276,7 +302,9 @@ static void exchange(struct fs_call *c)
                                    .move = {.from = buf_bytes(&c->target.key),
                                             .to = buf_bytes(&c->other.key),
                                             .exchange = true}};
-    txn->success_count = 1;
+    c->success[1] = fs_op_key(fs_target_key(&c->target));
+    c->success[2] = fs_op_key(fs_target_key(&c->other));
+    txn->success_count = 3;
     fs_call_ask(c, exchanged);
 }
 
@@ -321,12 +349,9 @@ static void rename_ask(struct fs_call *c)
     }
     struct fs_node *there =
         fs_node_find(c->fs, false, buf_bytes(&c->other.key));
-    if (there != NULL && there->pending) {
-        if ((c->flags & RENAME_NOREPLACE) != 0) {
-            fs_reply_errno(c, EEXIST);
-            return;
-        }
-        fs_node_end(c->fs, there, there->revision); /* as one replaced */
+    if (there != NULL && there->pending && (c->flags & RENAME_NOREPLACE) != 0) {
+        fs_reply_errno(c, EEXIST);
+        return;
     }
     if (swap) {
         exchange(c);

@@ -208,7 +208,8 @@ static void finish(struct fs *fs, struct fs_op *op)
         fs_node_end(fs, op->node, op->revision);
     }
     if (op->type == FS_OP_UNLINK && op->node != NULL && !op->node->gone &&
-        op->node->ino == op->item.ino && op->node->revision <= op->revision) {
+        op->node->ino == op->item.ino && op->node->revision <= op->revision &&
+        bytes_equal(fs_node_key(op->node), buf_bytes(&op->key))) {
         fs_node_end(fs, op->node, op->revision);
     }
     fs_op_free(fs, op);

@@ -84,6 +84,7 @@ struct fs *fs_new(struct kv *kv, const struct fs_options *options)
     fs->calls_max = FS_CALLS_MAX;
     fs->write_max = FS_WRITE_MAX;
     list_init(&fs->pending);
+    list_init(&fs->displaced);
     list_init(&fs->calls);
     list_init(&fs->calls_idle);
     list_init(&fs->handles);

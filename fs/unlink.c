@@ -80,16 +80,26 @@ static void unlinked(struct fs_call *c)
             fs_reply_errno(c, 0);
             return;
         }
+        if (n != NULL && n->revision > fs_call_revision(c)) {
+            unlink_ask(c); /* published, or looked up, since this was asked */
+            return;
+        }
         fs_reply_errno(c, ENOENT);
         return;
     }
-    fs_events_own(fs, fs_call_revision(c), BYTES_NONE, BYTES_NONE);
-    fs_replay_overtake(fs, &c->target, fs_call_revision(c));
-    struct fs_node *n = fs_node_find(fs, false, buf_bytes(&c->target.key));
-    if (n != NULL && fs_key_is_marker(buf_bytes(&c->target.key))) {
-        fs_node_replace(fs, n, fs_call_revision(c)); /* the key lives on */
-    } else if (n != NULL) {
-        fs_node_end(fs, n, fs_call_revision(c));
+    const int64_t revision = fs_call_revision(c);
+    const struct kv_range_result *was = &c->txn.result.results[0].range;
+    must(was->items_count == 1); /* compared by this very transaction */
+    fs_events_own(fs, revision, BYTES_NONE, BYTES_NONE);
+    fs_replay_overtake(fs, &c->target, revision);
+    const uint64_t ino = fs_ino_of(&was->items[0]);
+    if (fs_key_is_marker(buf_bytes(&c->target.key))) {
+        struct fs_node *n = fs_node_find_ino(fs, ino);
+        if (n != NULL && n->revision <= revision) {
+            fs_node_replace(fs, n, revision); /* the key lives on */
+        }
+    } else {
+        fs_node_unlinked(fs, buf_bytes(&c->target.key), ino, revision);
     }
     fs_reply_errno(c, 0);
 }
@@ -139,13 +149,14 @@ static void unlink_ask(struct fs_call *c)
             .keys = fs_target_below(&c->target), .target = KV_COMPARE_CREATE};
     }
     /* The directory stays, whose marker's value was the file. */
-    c->success[0] =
+    c->success[0] = fs_op_key(key); /* which file it is */
+    c->success[1] =
         fs_key_is_marker(key.key)
             ? (struct kv_op){.type = KV_OP_PUT,
                              .put = {.key = key.key, .keep_lease = true}}
             : (struct kv_op){.type = KV_OP_DELETE_RANGE,
                              .delete_range = {.keys = key}};
-    txn->success_count = 1;
+    txn->success_count = 2;
     txn->failure_count = fs_target_look(&c->target, c->failure);
     fs_call_ask(c, unlinked);
 }

@@ -706,6 +706,12 @@ static void unwatch(struct kv *kv, struct kv_watch *w)
     list_remove(&w->link);
 }
 
+static int64_t watched(struct kv *kv, const struct kv_watch *w)
+{
+    (void)kv;
+    return w->next_revision - 1;
+}
+
 static void status(struct kv *kv, struct kv_status *ret)
 {
     *ret = container_of(kv, struct fake_kv, kv)->status;
@@ -817,7 +823,7 @@ bool fake_kv_pump(struct fake_kv *f)
     }
     list_splice(&later, &f->requests);
     list_splice(&f->requests, &later);
-    for (bool more = true; more;) {
+    for (bool more = !f->hold_events; more;) {
         more = false;
         list_each_safe (at, &f->watches) {
             struct kv_watch *w = container_of(at, struct kv_watch, link);
@@ -839,6 +845,7 @@ void fake_kv_init(struct fake_kv *f)
                                       .cancel = cancel,
                                       .watch = watch,
                                       .unwatch = unwatch,
+                                      .watched = watched,
                                       .status = status};
     *f = (struct fake_kv){.kv.ops = &ops, .ino_next = 1000};
     f->status = (struct kv_status){.header = {.cluster_id = 0xc1,
@@ -918,6 +925,24 @@ int64_t fake_move(struct fake_kv *f, const char *from, const char *to,
                                        .keep_target = keep_target});
     end_write(f);
     return f->status.header.revision;
+}
+
+int64_t fake_exchange(struct fake_kv *f, const char *a, const char *b)
+{
+    (void)do_move(f, &(struct kv_move){.from = bytes_of(a),
+                                       .to = bytes_of(b),
+                                       .exchange = true});
+    end_write(f);
+    return f->status.header.revision;
+}
+
+void fake_miss(struct fake_kv *f)
+{
+    list_each_safe (at, &f->watches) {
+        struct kv_watch *w = container_of(at, struct kv_watch, link);
+        list_remove(at);
+        w->on_end(w, ST_COMPACTED, f->status.header.revision + 1);
+    }
 }
 
 const struct fake_version *fake_get_bytes(const struct fake_kv *f,

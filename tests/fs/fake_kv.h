@@ -44,6 +44,7 @@ struct fake_kv {
 
     /* How it answers. */
     bool hold;               /* nothing is answered */
+    bool hold_events;        /* watches are told nothing */
     bool without_extensions; /* inos and mtimes are 0, moves unsupported */
     enum status fail;        /* of everything, without doing it; ST_OK: no */
     enum status lie;         /* of writes, after doing them */
@@ -93,6 +94,9 @@ void fake_grant(struct fake_kv *f, int64_t id, int64_t ttl_s);
 enum status fake_revoke(struct fake_kv *f, int64_t id);
 int64_t fake_move(struct fake_kv *f, const char *from, const char *to,
                   bool prefix, bool keep_target);
+int64_t fake_exchange(struct fake_kv *f, const char *a, const char *b);
+/* A compaction: what the watches have not been told they never are. */
+void fake_miss(struct fake_kv *f);
 
 /* The newest live version; NULL: none. */
 const struct fake_version *fake_get(const struct fake_kv *f, const char *key);

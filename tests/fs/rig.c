@@ -105,9 +105,15 @@ void rig_read(struct rig *r)
 
 void rig_run(struct rig *r)
 {
+    bool any;
     do {
         rig_read(r);
-    } while (fake_kv_pump(&r->kv));
+        any = fake_kv_pump(&r->kv);
+        if (fs_deadline_ns(r->fs) <= r->now_ns) {
+            fs_on_time(r->fs, r->now_ns);
+            any = true;
+        }
+    } while (any);
 }
 
 void rig_pass(struct rig *r, int64_t ms)

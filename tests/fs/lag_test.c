@@ -1,0 +1,330 @@
+/* Answers run ahead of the watch: what another mount does to a file that is
+ * being written here may be seen in an answer before it is told.  A program
+ * that was told "written" must find it, wherever the file has gone. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "fs/inode.h"
+#include "tests/fs/rig.h"
+
+static struct rig r;
+static uint64_t node, handle;
+
+/* /k is open and written to. */
+static void begin(uint32_t flags)
+{
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/k", "old");
+    node = rig_walk(&r, "k");
+    EXPECT_INT(rig_open(&r, node, flags, &handle), 0);
+    EXPECT_INT(rig_write(&r, node, handle, 0, "mine", flags), 0);
+    rig_run(&r);
+}
+
+static void end(void)
+{
+    r.kv.hold_events = false;
+    EXPECT_INT(rig_release(&r, node, handle), 0);
+    rig_run(&r);
+    rig_end(&r);
+}
+
+/* The close succeeds once the watch tells, and not before. */
+static void closes_when_told(void)
+{
+    struct fuse_flush_in in = {.fh = handle};
+    (void)rig_ask(&r, FUSE_FLUSH, node, &in, sizeof in, NULL, 0);
+    rig_run(&r);
+    r.kv.hold_events = false;
+    rig_run(&r);
+    rig_pass(&r, 1);
+    const struct rig_reply *reply = rig_reply(&r);
+    EXPECT(reply->there);
+    EXPECT_INT(reply->error, 0);
+}
+
+static void move_away(struct fake_kv *f)
+{
+    (void)fake_move(f, "/k", "/m", false, false);
+}
+
+/* `mv` on another mount while an editor saves: one of ten saves was nowhere. */
+TEST(lag, what_is_renamed_at_its_publication_is_published_under_its_new_name)
+{
+    static const uint32_t flags[] = {O_WRONLY, O_WRONLY | O_TRUNC,
+                                     O_WRONLY | O_APPEND};
+    for (size_t i = 0; i < count_of(flags); i++) {
+        begin(flags[i]);
+        r.kv.before_txn = move_away;
+        EXPECT_INT(rig_flush(&r, node, handle), 0);
+        EXPECT_TEXT(rig_value(&r, "/k"), "-");
+        EXPECT_TEXT(rig_value(&r, "/m"), i == 2 ? "oldmine" : "mine");
+        end();
+    }
+}
+
+/* The same behind a backlog of events: it waits for them. */
+TEST(lag, a_close_waits_until_it_is_told_where_the_file_is)
+{
+    begin(O_WRONLY);
+    r.kv.hold_events = true;
+    r.kv.before_txn = move_away;
+    struct fuse_flush_in in = {.fh = handle};
+    (void)rig_ask(&r, FUSE_FLUSH, node, &in, sizeof in, NULL, 0);
+    rig_run(&r);
+    rig_pass(&r, 4000);
+    EXPECT(!rig_reply(&r)->there);
+    r.kv.hold_events = false;
+    rig_run(&r);
+    rig_pass(&r, 1);
+    EXPECT_INT(rig_reply(&r)->error, 0);
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    end();
+}
+
+/* Never for longer than any call; then the program knows that it does not. */
+TEST(lag, a_close_that_is_not_told_fails_in_time)
+{
+    begin(O_WRONLY);
+    r.kv.hold_events = true;
+    r.kv.before_txn = move_away;
+    struct fuse_flush_in in = {.fh = handle};
+    (void)rig_ask(&r, FUSE_FLUSH, node, &in, sizeof in, NULL, 0);
+    rig_run(&r);
+    rig_pass(&r, 4990);
+    EXPECT(!rig_reply(&r)->there);
+    rig_pass(&r, 20);
+    EXPECT_INT(rig_reply(&r)->error, ETIMEDOUT);
+    end();
+}
+
+/* An unlinked file takes its draft along, as ever. */
+static void remove_it(struct fake_kv *f)
+{
+    (void)fake_delete(f, "/k");
+}
+
+static void make_anew(struct fake_kv *f)
+{
+    (void)fake_delete(f, "/k");
+    (void)fake_put(f, "/k", "another");
+}
+
+TEST(lag, what_is_removed_at_its_publication_is_gone)
+{
+    begin(O_WRONLY);
+    r.kv.before_txn = remove_it;
+    EXPECT_INT(rig_flush(&r, node, handle), 0);
+    EXPECT_TEXT(rig_value(&r, "/k"), "-");
+    EXPECT_TEXT(rig_read_text(&r, node, handle), "mine");
+    end();
+    begin(O_WRONLY);
+    r.kv.before_txn = make_anew;
+    EXPECT_INT(rig_flush(&r, node, handle), 0);
+    EXPECT_TEXT(rig_value(&r, "/k"), "another");
+    end();
+}
+
+/* When the events are gone for good nobody can say where the file is. */
+TEST(lag, a_close_fails_when_what_happened_was_compacted)
+{
+    begin(O_WRONLY);
+    r.kv.hold_events = true;
+    move_away(&r.kv);
+    fake_miss(&r.kv);
+    struct fuse_flush_in in = {.fh = handle};
+    (void)rig_ask(&r, FUSE_FLUSH, node, &in, sizeof in, NULL, 0);
+    r.kv.hold_events = false;
+    rig_pass(&r, 100);
+    EXPECT_INT(rig_reply(&r)->error, EIO);
+    end();
+}
+
+/* --- another file has the name by now --- */
+
+static void begin_displaced(void)
+{
+    begin(O_WRONLY);
+    r.kv.hold_events = true;
+    move_away(&r.kv);
+}
+
+/* Somebody here looks at the new file, which says nothing about the old one. */
+TEST(lag, a_file_that_is_looked_up_does_not_end_the_one_that_was_there)
+{
+    struct fuse_entry_out entry;
+    begin_displaced();
+    (void)fake_put(&r.kv, "/k", "another");
+    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "k", &entry), 0);
+    EXPECT(entry.nodeid != node);
+    closes_when_told();
+    EXPECT_TEXT(rig_value(&r, "/k"), "another");
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    end();
+}
+
+TEST(lag, an_unlink_removes_the_file_that_is_there_and_no_other)
+{
+    begin_displaced();
+    (void)fake_put(&r.kv, "/k", "another");
+    EXPECT_INT(rig_unlink(&r, FUSE_ROOT_ID, "k"), 0);
+    closes_when_told();
+    EXPECT_TEXT(rig_value(&r, "/k"), "-");
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    end();
+}
+
+TEST(lag, a_rename_moves_the_file_that_is_there_and_no_other)
+{
+    begin_displaced();
+    (void)fake_put(&r.kv, "/k", "another");
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "k", FUSE_ROOT_ID, "z", 0), 0);
+    closes_when_told();
+    EXPECT_TEXT(rig_value(&r, "/z"), "another");
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    end();
+}
+
+TEST(lag, a_rename_replaces_the_file_that_is_there_and_no_other)
+{
+    begin_displaced();
+    (void)fake_put(&r.kv, "/k", "another");
+    (void)fake_put(&r.kv, "/x", "x");
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "x", FUSE_ROOT_ID, "k", 0), 0);
+    closes_when_told();
+    EXPECT_TEXT(rig_value(&r, "/k"), "x");
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    end();
+}
+
+TEST(lag, an_exchange_moves_the_files_that_are_there_and_no_other)
+{
+    begin_displaced();
+    (void)fake_put(&r.kv, "/k", "another");
+    (void)fake_put(&r.kv, "/x", "x");
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "x", FUSE_ROOT_ID, "k", 2), 0);
+    closes_when_told();
+    EXPECT_TEXT(rig_value(&r, "/k"), "x");
+    EXPECT_TEXT(rig_value(&r, "/x"), "another");
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    end();
+}
+
+/* Made anew here, with and without O_EXCL. */
+TEST(lag, a_file_that_is_made_does_not_end_the_one_that_was_there)
+{
+    for (uint32_t excl = 0; excl <= O_EXCL; excl += O_EXCL) {
+        uint64_t other;
+        uint64_t other_handle;
+        begin_displaced();
+        EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "k", O_WRONLY | excl, &other,
+                              &other_handle),
+                   0);
+        EXPECT(other != node);
+        EXPECT_INT(rig_write(&r, other, other_handle, 0, "new", 0), 0);
+        closes_when_told();
+        EXPECT_INT(rig_flush(&r, other, other_handle), 0);
+        EXPECT_INT(rig_release(&r, other, other_handle), 0);
+        EXPECT_TEXT(rig_value(&r, "/k"), "new");
+        EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+        end();
+    }
+}
+
+/* Moved again and again, and over another, before anything is told. */
+TEST(lag, a_file_is_followed_through_many_names)
+{
+    struct fuse_entry_out entry;
+    begin_displaced();
+    (void)fake_put(&r.kv, "/k", "another");
+    (void)fake_move(&r.kv, "/m", "/l", false, false);
+    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "k", &entry), 0);
+    (void)fake_put(&r.kv, "/o", "other");
+    (void)fake_exchange(&r.kv, "/l", "/o");
+    (void)fake_put(&r.kv, "/t", "target");
+    (void)fake_move(&r.kv, "/o", "/t", false, true);
+    closes_when_told();
+    EXPECT_TEXT(rig_value(&r, "/k"), "another");
+    EXPECT_TEXT(rig_value(&r, "/l"), "other");
+    EXPECT_TEXT(rig_value(&r, "/t"), "mine");
+    end();
+}
+
+/* A directory that is renamed here with a file in it that was renamed elsewhere
+ * a moment ago. */
+TEST(lag, a_directory_that_moves_takes_nothing_along_that_had_left)
+{
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/d/", "");
+    (void)fake_put(&r.kv, "/d/k", "old");
+    node = rig_walk(&r, "d/k");
+    EXPECT_INT(rig_open(&r, node, O_WRONLY, &handle), 0);
+    EXPECT_INT(rig_write(&r, node, handle, 0, "mine", 0), 0);
+    rig_run(&r);
+    r.kv.hold_events = true;
+    (void)fake_move(&r.kv, "/d/k", "/m", false, false);
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "d", FUSE_ROOT_ID, "e", 0), 0);
+    closes_when_told();
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    EXPECT_TEXT(rig_value(&r, "/e/k"), "-");
+    end();
+}
+
+/* --- files that are being made --- */
+
+/* A file that is open for writing is renamed elsewhere to a name that is just
+ * being made here: the rename replaces the new one, and not the other way. */
+TEST(lag, what_is_renamed_over_a_file_that_is_being_made_is_kept)
+{
+    uint64_t made;
+    uint64_t made_handle;
+    begin(O_WRONLY);
+    EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "m", O_WRONLY, &made, &made_handle),
+               0);
+    EXPECT_INT(rig_write(&r, made, made_handle, 0, "replaced", 0), 0);
+    move_away(&r.kv);
+    rig_run(&r);
+    EXPECT_INT(rig_flush(&r, node, handle), 0);
+    EXPECT_INT(rig_flush(&r, made, made_handle), 0);
+    EXPECT_INT(rig_release(&r, made, made_handle), 0);
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    EXPECT_TEXT(rig_value(&r, "/k"), "-");
+    end();
+}
+
+/* Nobody writes to the other: then nothing is lost, and nothing fails (it was
+ * EIO, since two nodes stood for one file). */
+TEST(lag, a_file_that_is_being_made_goes_on_as_what_was_renamed_there)
+{
+    for (int told = 0; told < 2; told++) {
+        rig_begin(&r, "");
+        (void)fake_put(&r.kv, "/k", "a longer value");
+        (void)rig_walk(&r, "k");
+        EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "m", O_WRONLY, &node, &handle),
+                   0);
+        EXPECT_INT(rig_write(&r, node, handle, 0, "mine", 0), 0);
+        if (told == 1) {
+            move_away(&r.kv);
+            rig_run(&r);
+        } else {
+            r.kv.before_txn = move_away;
+        }
+        EXPECT_INT(rig_flush(&r, node, handle), 0);
+        EXPECT_TEXT(rig_value(&r, "/m"), "minenger value");
+        end();
+    }
+}
+
+/* A rename that fails changes nothing; it took the new file away first. */
+TEST(lag, a_rename_that_fails_leaves_a_file_that_is_being_made)
+{
+    rig_begin(&r, "");
+    EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "m", O_WRONLY, &node, &handle), 0);
+    EXPECT_INT(rig_write(&r, node, handle, 0, "mine", 0), 0);
+    EXPECT_INT(rig_rename(&r, FUSE_ROOT_ID, "k", FUSE_ROOT_ID, "m", 0), ENOENT);
+    EXPECT_INT(rig_flush(&r, node, handle), 0);
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
+    end();
+}
