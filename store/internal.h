@@ -112,6 +112,7 @@ struct merge {
     struct bytes history_key; /* of the history cursor's row */
     struct buf history_scratch, seek_scratch;
     struct arena *keys; /* where keys that need memory go */
+    struct bytes end;   /* keys from here on are not looked at; empty: none */
 };
 
 /* The arena must outlive the keys that are handed out. */

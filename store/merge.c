@@ -184,11 +184,18 @@ static enum status take(struct merge *m, struct bytes key, bool *ret_found,
     return st;
 }
 
+/* Asked before each key, also those that are not live: behind a range there may
+ * be a million that are newer than the revision. */
+static bool is_behind_end(const struct merge *m, struct bytes key)
+{
+    return m->end.size > 0 && bytes_compare(key, m->end) >= 0;
+}
+
 enum status merge_next(struct merge *m, bool *ret_found, struct bytes *ret_key,
                        struct version *ret, struct fault *reterr)
 {
     struct bytes key;
-    while (merge_least_key(m, &key)) {
+    while (merge_least_key(m, &key) && !is_behind_end(m, key)) {
         if (key.data == m->history_scratch.data) {
             key = arena_copy(m->keys, key); /* the next move overwrites it */
         }

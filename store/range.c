@@ -204,7 +204,7 @@ static enum status walk(struct ranging *r, struct merge *m)
             continue;
         }
         st = merge_next(m, &found, &key, &v, r->reterr);
-        if (st != ST_OK || !found || !in_range(keys, key)) {
+        if (st != ST_OK || !found) {
             break;
         }
         const struct bytes name = {key.data, group_size(r->spec, key)};
@@ -245,6 +245,7 @@ static enum status run_many(struct ranging *r)
     enum status st =
         merge_open(&m, r->store, r->revision, r->gather.arena, r->reterr);
     if (st == ST_OK) {
+        m.end = keys_unbounded(keys) ? BYTES_NONE : keys->end;
         st = walk(r, &m);
     }
     merge_close(&m);
