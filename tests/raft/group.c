@@ -36,18 +36,23 @@ void group_send(struct group *g, struct raft_message *taken)
     push(&g->messages, taken);
 }
 
+static void member_free(struct group_member *m)
+{
+    raft_free(m->raft);
+    queue_fini(&m->append_work);
+    queue_fini(&m->apply_work);
+    raft_memory_storage_free(m->memory);
+    raft_snapshot_drop(m->state);
+    free(m);
+}
+
 void group_fini(struct group *g)
 {
     for (size_t i = 0; i < g->count; i++) {
-        struct group_member *m = g->members[i];
-        raft_free(m->raft);
-        queue_fini(&m->append_work);
-        queue_fini(&m->apply_work);
-        raft_memory_storage_free(m->memory);
-        raft_snapshot_drop(m->state);
-        free(m);
+        member_free(g->members[i]);
     }
     queue_fini(&g->messages);
+    buf_fini(&g->error);
 }
 
 /* ---- The storage: the memory's, with the latest state as snapshot ---- */
@@ -110,6 +115,19 @@ static const struct raft_storage_ops ops = {.initial_state = on_initial_state,
                                             .last_index = on_last_index,
                                             .snapshot = on_snapshot};
 
+/* What the published library says of options that it refuses. */
+static const char *refusal_of(const struct raft_config *c)
+{
+    if (c->max_inflight_messages == 0) {
+        return "max inflight messages must be greater than 0";
+    }
+    if (c->read_mode == RAFT_READ_LEASE && !c->check_quorum) {
+        return "CheckQuorum must be enabled when ReadOnlyOption is "
+               "ReadOnlyLeaseBased";
+    }
+    return NULL;
+}
+
 bool group_add(struct group *g, const struct raft_config *config,
                struct raft_snapshot *snapshot)
 {
@@ -122,7 +140,6 @@ bool group_add(struct group *g, const struct raft_config *config,
     m->config.id = g->count + 1;
     m->config.storage = &m->storage;
     m->config.seed = m->config.id;
-    g->members[g->count++] = m;
     enum status st = ST_OK;
     if (snapshot->index > 0) {
         st = raft_memory_storage_apply_snapshot(m->memory, snapshot);
@@ -131,9 +148,13 @@ bool group_add(struct group *g, const struct raft_config *config,
         st = raft_new(&m->config, &m->raft);
     }
     if (st != ST_OK) {
-        text_add(g->out, "%s", text_status(st));
+        const char *why = refusal_of(config);
+        text_add(&g->error, "%s", why != NULL ? why : text_status(st));
+        member_free(m);
+        return false;
     }
-    return st == ST_OK;
+    g->members[g->count++] = m;
+    return true;
 }
 
 /* ---- Storage work ---- */
@@ -153,11 +174,13 @@ static bool save(struct group *g, struct group_member *m,
         return true;
     }
     if (count > 0) {
-        text_add(g->out, "can't apply snapshot and entries at the same time");
+        text_add(&g->error,
+                 "can't apply snapshot and entries at the same time");
         return false;
     }
     if (raft_memory_storage_apply_snapshot(m->memory, snapshot) != ST_OK) {
-        text_add(g->out, "requested index is older than the existing snapshot");
+        text_add(&g->error,
+                 "requested index is older than the existing snapshot");
         return false;
     }
     return true;
@@ -262,9 +285,15 @@ bool group_process_append(struct group *g, size_t at)
     text_add(g->out, "Processing:\n");
     text_message_line(g->out, &work);
     const struct raft_hard_state hard = {work.term, work.vote, work.commit};
-    const bool saved =
-        save(g, m, &hard, work.entries.list, work.entries.count, work.snapshot);
-    must(saved);
+    if (!save(g, m, &hard, work.entries.list, work.entries.count,
+              work.snapshot)) {
+        for (size_t i = 0; i < count; i++) {
+            raft_message_fini(&responses[i]);
+        }
+        free(responses);
+        raft_message_fini(&work);
+        return false;
+    }
     release_responses(g, &work, responses, count);
     return true;
 }

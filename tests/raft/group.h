@@ -4,6 +4,7 @@
 #ifndef TESTS_RAFT_GROUP_H
 #define TESTS_RAFT_GROUP_H
 
+#include "base/buf.h"
 #include "raft/internal.h"
 
 #define GROUP_MEMBERS_MAX 16
@@ -31,15 +32,16 @@ struct group {
     size_t count;
     struct group_queue messages; /* under way */
     struct buf *out;
+    struct buf error; /* of the command under way: printed behind all else */
 };
 
 void group_fini(struct group *g);
-/* Adds a member, from a snapshot unless its index is 0.  False: an error was
- * printed. */
+/* Adds a member, from a snapshot unless its index is 0.  False: there is an
+ * error, and no new member. */
 bool group_add(struct group *g, const struct raft_config *config,
                struct raft_snapshot *snapshot);
 
-/* at counts from 0, and is the id less one.  False: an error was printed. */
+/* at counts from 0, and is the id less one.  False: there is an error. */
 bool group_process_ready(struct group *g, size_t at);
 bool group_process_append(struct group *g, size_t at);
 bool group_process_apply(struct group *g, size_t at);

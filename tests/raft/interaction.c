@@ -27,8 +27,8 @@ static const struct script_arg *find_arg(const struct script_block *b,
     return NULL;
 }
 
-/* The arguments without values are member numbers: the first `max` of them,
- * counted from 0. */
+/* The arguments without values are member numbers: at most `max` of them,
+ * counted from 0.  Whatever else follows may look like a number. */
 static size_t read_members(const struct interaction *in,
                            const struct script_block *b, size_t *members,
                            size_t max)
@@ -49,7 +49,7 @@ static size_t first_member(const struct interaction *in,
 {
     size_t at = 0;
     const size_t count = read_members(in, b, &at, 1);
-    must(count == 1);
+    must(count == 1); /* propose's data and compact's index come behind it */
     return at;
 }
 
@@ -75,44 +75,59 @@ static bool forget_leader(struct interaction *in, const struct script_block *b)
 
 static bool ok_or_error(struct interaction *in, enum status st)
 {
-    text_add(in->group.out, "%s", text_status(st));
+    text_add(&in->group.error, "%s", text_status(st));
     return st == ST_OK;
 }
 
 static bool propose(struct interaction *in, const struct script_block *b)
 {
     must(b->args_count == 2);
-    const char *text = b->args[1].key;
-    /* Numbers of members are the first argument, data the second: the data may
-     * look like a number. */
-    struct script_block only_first = *b;
-    only_first.args_count = 1;
-    struct raft *r = first_raft(in, &only_first);
-    struct payload *p = payload_copy_of(bytes_of(text));
+    struct raft *r = first_raft(in, b);
+    struct payload *p = payload_copy_of(bytes_of(b->args[1].key));
     const enum status st = raft_propose(r, &p, 1);
     payload_drop(p);
     return ok_or_error(in, st);
+}
+
+static bool read_transition(const char *text, enum raft_conf_transition *to)
+{
+    static const char *const transitions[] = {"auto", "implicit", "explicit"};
+    for (size_t i = 0; i < count_of(transitions); i++) {
+        if (strcmp(text, transitions[i]) == 0) {
+            *to = (enum raft_conf_transition)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool read_conf_options(struct interaction *in,
                               const struct script_block *b, bool *ret_v1,
                               struct raft_conf_change *cc)
 {
-    static const char *const transitions[] = {"auto", "implicit", "explicit"};
-    const struct script_arg *arg = find_arg(b, "v1");
-    *ret_v1 = arg != NULL && script_bool(arg->values[0]);
-    arg = find_arg(b, "transition");
-    if (arg == NULL) {
-        return true;
-    }
-    for (size_t i = 0; i < count_of(transitions); i++) {
-        if (strcmp(arg->values[0], transitions[i]) == 0) {
-            cc->transition = (enum raft_conf_transition)i;
-            return true;
+    struct buf *error = &in->group.error;
+    for (size_t i = 1; i < b->args_count; i++) {
+        const struct script_arg *arg = &b->args[i];
+        if (arg->values_count == 0) {
+            continue;
+        }
+        const char *value = arg->values[0];
+        if (strcmp(arg->key, "v1") == 0) {
+            if (!script_read_bool(value, ret_v1)) {
+                text_add(error,
+                         "strconv.ParseBool: parsing \"%s\": invalid syntax",
+                         value);
+                return false;
+            }
+        } else if (strcmp(arg->key, "transition") != 0) {
+            text_add(error, "unknown command %s", arg->key);
+            return false;
+        } else if (!read_transition(value, &cc->transition)) {
+            text_add(error, "unknown transition %s", value);
+            return false;
         }
     }
-    text_add(in->group.out, "unknown transition %s", arg->values[0]);
-    return false;
+    return true;
 }
 
 static bool propose_conf_change(struct interaction *in,
@@ -123,15 +138,13 @@ static bool propose_conf_change(struct interaction *in,
     if (!read_conf_options(in, b, &v1, &cc)) {
         return false;
     }
-    if (!text_read_changes(buf_bytes(&b->input), &cc)) {
-        text_add(in->group.out, "unknown input: %.*s", (int)b->input.size,
-                 (const char *)b->input.data);
+    if (!text_read_changes(buf_bytes(&b->input), &cc, &in->group.error)) {
         return false;
     }
     if (v1 &&
         (cc.changes_count != 1 || cc.transition != RAFT_TRANSITION_AUTO)) {
-        text_add(in->group.out, "v1 conf change can only have one operation "
-                                "and no transition");
+        text_add(&in->group.error, "v1 conf change can only have one operation "
+                                   "and no transition");
         return false;
     }
     return ok_or_error(
@@ -189,8 +202,12 @@ static bool report_unreachable(struct interaction *in,
                                const struct script_block *b)
 {
     size_t members[2];
-    const size_t count = read_members(in, b, members, 2);
-    must(count == 2);
+    if (read_members(in, b, members, 2) != 2 || b->args_count != 2) {
+        text_add(&in->group.error,
+                 "must specify exactly two node indexes: node on which to "
+                 "report, and reported node");
+        return false;
+    }
     raft_report_unreachable(in->group.members[members[0]]->raft,
                             members[1] + 1);
     return true;
@@ -217,9 +234,7 @@ static bool send_snapshot(struct interaction *in, const struct script_block *b)
 static bool compact(struct interaction *in, const struct script_block *b)
 {
     must(b->args_count == 2);
-    struct script_block only_first = *b;
-    only_first.args_count = 1;
-    const size_t at = first_member(in, &only_first);
+    const size_t at = first_member(in, b);
     const enum status st = raft_memory_storage_compact(
         in->group.members[at]->memory, script_number(b->args[1].key));
     if (st == ST_OK) {
@@ -367,23 +382,21 @@ static bool deliver_all(struct group *g, size_t at)
     return true;
 }
 
-static bool work_all(struct interaction *in, size_t at, bool appends)
+static bool work_all(struct interaction *in, size_t at, bool appends,
+                     bool *ret_ok)
 {
     struct group_member *m = in->group.members[at];
     struct group_queue *queue = appends ? &m->append_work : &m->apply_work;
     struct buf *out = in->group.out;
-    if (queue->count == 0) {
+    if (queue->count == 0 || !*ret_ok) {
         return false;
     }
     text_add(out, "> %zu processing %s thread\n", at + 1,
              appends ? "append" : "apply");
-    while (queue->count > 0) {
+    process *one = appends ? group_process_append : group_process_apply;
+    while (queue->count > 0 && *ret_ok) {
         const size_t from = out->size;
-        if (appends) {
-            (void)group_process_append(&in->group, at);
-        } else {
-            (void)group_process_apply(&in->group, at);
-        }
+        *ret_ok = one(&in->group, at);
         text_indent(out, from);
     }
     return true;
@@ -411,21 +424,36 @@ static bool stabilize_once(struct interaction *in, const size_t *members,
         }
     }
     for (size_t i = 0; i < count; i++) {
-        worked = work_all(in, members[i], true) || worked;
+        worked = work_all(in, members[i], true, ret_ok) || worked;
     }
-    for (size_t i = 0; i < count; i++) {
-        worked = work_all(in, members[i], false) || worked;
+    for (size_t i = 0; i < count && *ret_ok; i++) {
+        worked = work_all(in, members[i], false, ret_ok) || worked;
     }
-    return worked;
+    return worked && *ret_ok;
 }
 
-static bool is_none(const char *level)
+static bool read_level(struct interaction *in, const char *level, bool *quiet)
 {
-    return strcasecmp(level, "none") == 0;
+    static const char *const levels[] = {"DEBUG", "INFO",  "WARN",
+                                         "ERROR", "FATAL", "NONE"};
+    for (size_t i = 0; i < count_of(levels); i++) {
+        if (strcasecmp(level, levels[i]) == 0) {
+            *quiet = i + 1 == count_of(levels);
+            return true;
+        }
+    }
+    text_add(&in->group.error, "log levels must be either of "
+                               "[DEBUG INFO WARN ERROR FATAL NONE]");
+    return false;
 }
 
 static bool stabilize(struct interaction *in, const struct script_block *b)
 {
+    const struct script_arg *level = find_arg(b, "log-level");
+    if (level != NULL &&
+        !read_level(in, level->values[0], &in->command_quiet)) {
+        return false;
+    }
     size_t members[GROUP_MEMBERS_MAX];
     size_t count = read_members(in, b, members, GROUP_MEMBERS_MAX);
     if (count == 0) {
@@ -433,13 +461,8 @@ static bool stabilize(struct interaction *in, const struct script_block *b)
             members[count] = count;
         }
     }
-    const struct script_arg *level = find_arg(b, "log-level");
-    const size_t from = in->group.out->size;
     bool ok = true;
     while (stabilize_once(in, members, count, &ok)) {
-    }
-    if (level != NULL && is_none(level->values[0]) && ok) {
-        buf_resize(in->group.out, from);
     }
     return ok;
 }
@@ -447,8 +470,7 @@ static bool stabilize(struct interaction *in, const struct script_block *b)
 static bool log_level(struct interaction *in, const struct script_block *b)
 {
     must(b->args_count == 1);
-    in->quiet = is_none(b->args[0].key);
-    return true;
+    return read_level(in, b->args[0].key, &in->quiet);
 }
 
 /* A place for a debugger to stop at. */
@@ -489,15 +511,23 @@ void interaction_run(void *context, const struct script_block *block,
                      struct buf *output)
 {
     struct interaction *in = context;
-    in->group.out = output;
-    for (size_t i = 0; i < count_of(commands); i++) {
-        if (strcmp(commands[i].name, block->name) == 0) {
-            const bool ok = commands[i].run(in, block);
-            if (ok && in->quiet) {
-                buf_clear(output);
-            }
-            return;
-        }
+    struct buf *error = &in->group.error;
+    size_t i = 0;
+    while (i < count_of(commands) &&
+           strcmp(commands[i].name, block->name) != 0) {
+        i++;
     }
-    text_add(output, "unknown command");
+    in->group.out = output;
+    in->command_quiet = in->quiet;
+    buf_clear(error);
+    if (i == count_of(commands)) {
+        text_add(error, "unknown command");
+    } else {
+        const bool ok = commands[i].run(in, block);
+        must(ok == (error->size == 0));
+    }
+    if (in->command_quiet || (in->quiet && error->size > 0)) {
+        buf_clear(output);
+    }
+    buf_append(output, buf_bytes(error));
 }

@@ -7,7 +7,8 @@
 
 struct interaction {
     struct group group;
-    bool quiet; /* log-level none: commands print nothing but errors */
+    bool quiet;         /* log-level none: commands print nothing but errors */
+    bool command_quiet; /* the same of the one under way */
 };
 
 void interaction_fini(struct interaction *in);
@@ -15,7 +16,7 @@ void interaction_fini(struct interaction *in);
 void interaction_run(void *context, const struct script_block *block,
                      struct buf *output);
 
-/* add-nodes; false: an error was printed. */
+/* add-nodes; false: there is an error. */
 bool interaction_add_nodes(struct interaction *in,
                            const struct script_block *b);
 

@@ -50,7 +50,8 @@ static bool read_option(struct interaction *in, struct new_members *n,
     } else if (strcmp(key, "read-only") == 0) {
         const bool lease = strcmp(value, "lease-based") == 0;
         if (!lease && strcmp(value, "safe") != 0) {
-            text_add(in->group.out, "invalid read-only option \"%s\"", value);
+            text_add(&in->group.error, "invalid read-only option \"%s\"",
+                     value);
             return false;
         }
         n->config.read_mode = lease ? RAFT_READ_LEASE : RAFT_READ_SAFE;
@@ -74,7 +75,7 @@ bool interaction_add_nodes(struct interaction *in, const struct script_block *b)
                                n.conf.incoming.count > 0 ||
                                n.conf.learners.count > 0;
     if (from_snapshot && n.index <= 1) {
-        text_add(in->group.out,
+        text_add(&in->group.error,
                  "index must be specified as > 1 due to bootstrap");
         return false;
     }

@@ -193,13 +193,46 @@ static void vote(struct buf *to, const struct question *q)
     text_add(to, "%s\n", names[result]);
 }
 
+/* In the form of Go's maps and slices; what is not known counts as 0, and a
+ * vote as 1 against and 2 for. */
+static void mismatch(struct buf *to, const struct question *q,
+                     const struct script_block *b)
+{
+    struct raft_ids all = q->incoming;
+    for (size_t i = 0; i < q->outgoing.count; i++) {
+        const bool added = raft_ids_add(&all, q->outgoing.list[i]);
+        must(added);
+    }
+    text_add(to, "error: mismatched input (explicit or _) for voters map[");
+    for (size_t i = 0; i < all.count; i++) {
+        text_add(to, "%s%llu:{}", i > 0 ? " " : "",
+                 (unsigned long long)all.list[i]);
+    }
+    text_add(to, "]: [");
+    const char *name = strcmp(b->name, "vote") == 0 ? "votes" : "idx";
+    size_t count = 0;
+    for (size_t i = 0; i < b->args_count; i++) {
+        const struct script_arg *arg = &b->args[i];
+        for (size_t j = 0; j < arg->values_count && strcmp(arg->key, name) == 0;
+             j++) {
+            const char *text = arg->values[j];
+            const char *value = strcmp(text, "_") == 0   ? "0"
+                                : strcmp(text, "n") == 0 ? "1"
+                                : strcmp(text, "y") == 0 ? "2"
+                                                         : text;
+            text_add(to, "%s%s", count++ > 0 ? " " : "", value);
+        }
+    }
+    text_add(to, "]");
+}
+
 void quorum_run(void *context, const struct script_block *block,
                 struct buf *output)
 {
     (void)context;
     struct question q = {.count = 0};
     if (!read_question(&q, block)) {
-        text_add(output, "error: mismatched input");
+        mismatch(output, &q, block);
     } else if (strcmp(block->name, "committed") == 0) {
         committed(output, &q);
     } else if (strcmp(block->name, "vote") == 0) {
@@ -251,8 +284,7 @@ void confchange_run(void *context, const struct script_block *block,
     struct raft_conf_step step;
     enum raft_conf_refusal why = RAFT_CONF_OK;
     const uint64_t last_index = c->last_index++;
-    if (!text_read_changes(buf_bytes(&block->input), &cc)) {
-        text_add(output, "unknown input");
+    if (!text_read_changes(buf_bytes(&block->input), &cc, output)) {
         return;
     }
     if (strcmp(block->name, "simple") == 0) {

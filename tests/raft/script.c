@@ -125,6 +125,13 @@ static void read_command(struct script_block *b, struct bytes line)
     }
 }
 
+/* "subtest NAME" and "subtest end" only group blocks, and have no output. */
+static bool is_subtest(struct bytes line)
+{
+    return bytes_starts_with(line, bytes_of("subtest ")) ||
+           bytes_equal(line, bytes_of("subtest"));
+}
+
 /* The command's line; a backslash at its end continues it on the next. */
 static bool read_head(struct lines *l, struct script_block *b)
 {
@@ -134,11 +141,12 @@ static bool read_head(struct lines *l, struct script_block *b)
             return false;
         }
         line = trim(line);
-    } while (line.size == 0 || line.data[0] == '#');
+    } while (line.size == 0 || line.data[0] == '#' || is_subtest(line));
     b->line = l->number;
     struct buf head = {NULL, 0, 0};
     while (line.size > 0 && line.data[line.size - 1] == '\\') {
         buf_append(&head, (struct bytes){line.data, line.size - 1});
+        buf_append_byte(&head, ' ');
         if (!next_line(l, &line)) {
             break;
         }
@@ -295,6 +303,20 @@ static bool read_file(const char *path, struct buf *to)
     return true;
 }
 
+/* Past cmocka, which cuts messages off after a thousand bytes. */
+static void print_block(const char *path, const struct script_block *b,
+                        struct bytes actual)
+{
+    size_t lines = 0;
+    const size_t same = count_same(buf_bytes(&b->wanted), actual, &lines);
+    (void)fprintf(stderr,
+                  "%s:%d: %s: differs after %zu compared lines\n--- wanted\n"
+                  "%.*s--- got\n%.*s---\n",
+                  path, b->line, b->name, same, (int)b->wanted.size,
+                  (const char *)b->wanted.data, (int)actual.size,
+                  (const char *)actual.data);
+}
+
 bool script_file(const char *path, script_run *run, void *context,
                  struct script_score *score)
 {
@@ -311,10 +333,7 @@ bool script_file(const char *path, script_run *run, void *context,
         run(context, b, &output);
         const bool same = compare(b, &output, score);
         if (!same && passed) {
-            print_error("%s:%d: %s\n--- wanted\n%.*s--- got\n%.*s---\n", path,
-                        b->line, b->name, (int)b->wanted.size,
-                        (const char *)b->wanted.data, (int)output.size,
-                        (const char *)output.data);
+            print_block(path, b, buf_bytes(&output));
         }
         passed = passed && same;
     }
@@ -336,7 +355,24 @@ uint64_t script_number(const char *text)
     return number;
 }
 
+bool script_read_bool(const char *text, bool *ret_value)
+{
+    static const char *const words[] = {"1",    "t",     "T",     "true",
+                                        "TRUE", "True",  "0",     "f",
+                                        "F",    "false", "FALSE", "False"};
+    for (size_t i = 0; i < count_of(words); i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *ret_value = i < count_of(words) / 2;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool script_bool(const char *text)
 {
-    return strcmp(text, "true") == 0;
+    bool value = false;
+    const bool ok = script_read_bool(text, &value);
+    must(ok);
+    return value;
 }

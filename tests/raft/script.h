@@ -5,6 +5,7 @@
 #define TESTS_RAFT_SCRIPT_H
 
 #include "base/buf.h"
+#include "base/must.h"
 #include "base/status.h"
 
 #define SCRIPT_ARGS_MAX   32
@@ -12,7 +13,7 @@
 
 /* key, key=value or key=(value, …) */
 struct script_arg {
-    char key[64];
+    char key[512];
     char values[SCRIPT_VALUES_MAX][64];
     size_t values_count;
 };
@@ -43,6 +44,9 @@ bool script_file(const char *path, script_run *run, void *context,
 
 /* The number in text; stops the test at anything else. */
 uint64_t script_number(const char *text);
+/* As Go's strconv.ParseBool; false: it is none. */
+MUST_USE bool script_read_bool(const char *text, bool *ret_value);
+/* Stops the test where that fails. */
 bool script_bool(const char *text);
 
 #endif

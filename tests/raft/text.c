@@ -2,6 +2,7 @@
 
 #include "tests/raft/text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -378,41 +379,68 @@ const char *text_refusal(enum raft_conf_refusal why)
     unreachable("every refusal has a text");
 }
 
-static bool read_change(const char *token, struct raft_conf_change_single *to)
+static bool read_node(const char *text, uint64_t *to, struct buf *error)
+{
+    char *end = NULL;
+    errno = 0;
+    *to = strtoull(text, &end, 10);
+    const bool is_number = *end == 0 && text[0] >= '0' && text[0] <= '9';
+    if (!is_number || errno == ERANGE) {
+        text_add(error, "strconv.ParseUint: parsing \"%s\": %s", text,
+                 is_number ? "value out of range" : "invalid syntax");
+        return false;
+    }
+    return true;
+}
+
+static bool read_change(const char *token, struct raft_conf_change_single *to,
+                        struct buf *error)
 {
     static const char kinds[] = "vrul"; /* in the order of the types */
-    const char *at = token[0] == 0 ? NULL : strchr(kinds, token[0]);
-    char *end = NULL;
+    if (strlen(token) < 2) {
+        text_add(error, "unknown token %s", token);
+        return false;
+    }
+    const char *at = strchr(kinds, token[0]);
     if (at == NULL) {
+        text_add(error, "unknown input: %s", token);
         return false;
     }
     to->type = (enum raft_conf_change_type)(at - kinds);
-    to->node = strtoull(token + 1, &end, 10);
-    return end != token + 1 && *end == 0;
+    return read_node(token + 1, &to->node, error);
 }
 
-bool text_read_changes(struct bytes text, struct raft_conf_change *cc)
+static bool is_space(char c)
 {
-    size_t at = 0;
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+bool text_read_changes(struct bytes text, struct raft_conf_change *cc,
+                       struct buf *error)
+{
     cc->changes_count = 0;
-    while (at < text.size) {
-        char token[32];
-        size_t size = 0;
-        while (at < text.size && strchr(" \n", text.data[at]) != NULL) {
-            at++;
-        }
-        while (at < text.size && strchr(" \n", text.data[at]) == NULL) {
-            if (size + 1 == sizeof token) {
-                return false;
-            }
-            token[size++] = (char)text.data[at++];
-        }
-        token[size] = 0;
-        if (size > 0 &&
-            (cc->changes_count == RAFT_CHANGES_MAX ||
-             !read_change(token, &cc->changes[cc->changes_count++]))) {
+    while (text.size > 0 && is_space((char)text.data[0])) {
+        text = bytes_after(text, 1);
+    }
+    while (text.size > 0 && is_space((char)text.data[text.size - 1])) {
+        text.size--;
+    }
+    /* Between two changes is exactly one space. */
+    while (text.size > 0) {
+        const uint8_t *space = memchr(text.data, ' ', text.size);
+        const size_t size =
+            space == NULL ? text.size : (size_t)(space - text.data);
+        char token[64];
+        if (size >= sizeof token || cc->changes_count == RAFT_CHANGES_MAX) {
+            text_add(error, "too many changes");
             return false;
         }
+        memcpy(token, text.data, size);
+        token[size] = 0;
+        if (!read_change(token, &cc->changes[cc->changes_count++], error)) {
+            return false;
+        }
+        text = bytes_after(text, space == NULL ? size : size + 1);
     }
     return true;
 }

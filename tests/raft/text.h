@@ -26,7 +26,9 @@ const char *text_role(enum raft_role role);
 const char *text_status(enum status st);
 const char *text_refusal(enum raft_conf_refusal why);
 
-/* "v1 l2 r3 u4"; false if it is something else or too much. */
-bool text_read_changes(struct bytes text, struct raft_conf_change *cc);
+/* "v1 l2 r3 u4"; false if it is something else or too much: *error then says
+ * which, as the published library does. */
+bool text_read_changes(struct bytes text, struct raft_conf_change *cc,
+                       struct buf *error);
 
 #endif
