@@ -276,7 +276,7 @@ bool member_export(struct member *m, struct raft_message *message,
                    struct buf *to);
 
 struct wal_options member_wal_options(const struct member *m);
-struct store_options member_store_options(void);
+struct store_options member_store_options(const struct sim *s);
 
 /* aim.c: faults that aim at a moment. */
 void aim_draw_profile(struct sim *s);

@@ -146,13 +146,16 @@ static void tick(struct sim *s, struct event *e)
     }
 }
 
-struct store_options member_store_options(void)
+struct store_options member_store_options(const struct sim *s)
 {
+    /* Slices that are nothing, small, and as they are by default. */
+    static const uint32_t sweep_rows_max[] = {4, 64, 0, 0};
     struct store_options so;
     store_options_default(&so);
     so.map_size = 256 * 1024 * 1024;
     so.memtable_bytes_max = 8 * 1024; /* flushes often */
-    so.sweep_rows_max = 4;
+    so.sweep_rows_max =
+        sweep_rows_max[s->options.seed / 2 % count_of(sweep_rows_max)];
     return so;
 }
 
@@ -168,7 +171,7 @@ struct wal_options member_wal_options(const struct member *m)
 
 static enum status open_member(struct member *m, struct fault *reterr)
 {
-    const struct store_options so = member_store_options();
+    const struct store_options so = member_store_options(m->sim);
     enum status st = store_open(m->directory, &so, &m->store, reterr);
     if (st != ST_OK) {
         return st;
@@ -348,7 +351,7 @@ static enum status append(struct member *m, const struct raft_message *x,
 
 static enum status check_incoming(struct member *m, struct fault *reterr)
 {
-    const struct store_options so = member_store_options();
+    const struct store_options so = member_store_options(m->sim);
     struct store *state;
     enum status st =
         store_open(store_import_path(m->incoming), &so, &state, reterr);
@@ -372,7 +375,7 @@ static enum status install(struct member *m, const struct raft_message *x,
     m->flushing = NULL;
     store_close(m->store);
     m->store = NULL;
-    const struct store_options so = member_store_options();
+    const struct store_options so = member_store_options(m->sim);
     enum status st = store_import_install(m->incoming, reterr);
     store_import_free(m->incoming);
     m->incoming = NULL;
@@ -421,7 +424,7 @@ bool member_export(struct member *m, struct raft_message *message,
 static bool import(struct member *m, struct bytes state)
 {
     struct fault fault = {{0}};
-    const struct store_options so = member_store_options();
+    const struct store_options so = member_store_options(m->sim);
     const struct store_identity identity = {.cluster_id = 1,
                                             .member_id = m->id};
     store_import_free(m->incoming);

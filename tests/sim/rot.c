@@ -24,6 +24,7 @@ enum verdict { SAME, REFUSED, WRONG };
 
 struct rot {
     char from[320], directory[320], to[340];
+    struct store_options options;
     uint64_t seeds[TIMES];
     struct prng prng;
     uint32_t right;            /* hash of the state */
@@ -43,11 +44,11 @@ static bool copy(const struct rot *r)
 
 static bool hash(const struct rot *r, uint32_t *ret)
 {
-    const struct store_options o = member_store_options();
     struct store *s = NULL;
     struct fault fault = {{0}};
-    const bool ok = store_open(r->directory, &o, &s, &fault) == ST_OK &&
-                    store_hash(s, ret, &fault) == ST_OK;
+    const bool ok =
+        store_open(r->directory, &r->options, &s, &fault) == ST_OK &&
+        store_hash(s, ret, &fault) == ST_OK;
     store_close(s);
     return ok;
 }
@@ -124,7 +125,7 @@ void rot_check(struct member *m)
     if (!s->profile.bad_disks || !prng_chance(&s->disk_prng, 1, 8)) {
         return;
     }
-    struct rot r = {0};
+    struct rot r = {.options = member_store_options(s)};
     (void)snprintf(r.from, sizeof r.from, "%s/data.mdb", m->directory);
     (void)snprintf(r.directory, sizeof r.directory, "%s/rot", s->directory);
     (void)snprintf(r.to, sizeof r.to, "%s/data.mdb", r.directory);
