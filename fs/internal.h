@@ -39,6 +39,11 @@ struct fs_system {
     /* Whether the thread is in a system call that changes what it names; false
      * also when that cannot be seen.  Its request must be unanswered. */
     bool (*is_writing)(uint32_t thread);
+    /* The device's packets, in the place of the attached descriptor's; NULL:
+     * the descriptor is read and written. */
+    ssize_t (*read)(void *device, void *to, size_t size);
+    ssize_t (*write)(void *device, const struct iovec *parts, int count);
+    void *device;
 };
 
 struct fs_node;

@@ -216,14 +216,15 @@ bool fs_ended(struct fs *fs)
 static ssize_t write_packet(int fd, struct iovec *iov, int count,
                             void *userdata)
 {
-    (void)userdata;
-    return writev(fd, iov, count);
+    const struct fs_system *s = &((struct fs *)userdata)->system;
+    return s->write != NULL ? s->write(s->device, iov, count)
+                            : writev(fd, iov, count);
 }
 
 static ssize_t read_packet(int fd, void *to, size_t size, void *userdata)
 {
-    (void)userdata;
-    return read(fd, to, size);
+    const struct fs_system *s = &((struct fs *)userdata)->system;
+    return s->read != NULL ? s->read(s->device, to, size) : read(fd, to, size);
 }
 
 enum status fs_attach(struct kv *kv, int fd, const struct fs_options *options,

@@ -2,20 +2,20 @@
 
 #include "tests/sim/mount.h"
 
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/must.h"
 #include "fs/internal.h"
+#include "tests/sim/wire.h"
 
 #define ASKERS_MAX 64
 #define PACKET_MAX (256 * 1024)
 
 struct mount {
     struct fs *fs;
-    int fd;
+    struct wire *wire;
     uint64_t count; /* of requests */
     size_t waiting; /* askers */
     bool unread;    /* requests were sent that it may not have read */
@@ -52,16 +52,9 @@ static void send_request(struct mount *m, uint32_t opcode, uint64_t node,
         .unique = unique,
         .nodeid = node,
         .pid = pid};
-    must(header.len <= sizeof m->packet);
-    memcpy(m->packet, &header, sizeof header);
-    if (head.size > 0) {
-        memcpy(m->packet + sizeof header, head.data, head.size);
-    }
-    if (tail.size > 0) {
-        memcpy(m->packet + sizeof header + head.size, tail.data, tail.size);
-    }
     m->unread = true;
-    must(send(m->fd, m->packet, header.len, 0) == (ssize_t)header.len);
+    wire_send(m->wire, (struct bytes){(const uint8_t *)&header, sizeof header},
+              head, tail);
 }
 
 void mount_ask(struct mount *m, struct fuse_asker *a, uint32_t opcode,
@@ -87,11 +80,11 @@ void mount_tell(struct mount *m, uint32_t opcode, uint64_t node,
 static bool take_reply(struct mount *m)
 {
     struct fuse_out_header header;
-    const ssize_t size = recv(m->fd, m->packet, sizeof m->packet, 0);
-    if (size <= 0) {
+    const size_t size = wire_receive(m->wire, m->packet, sizeof m->packet);
+    if (size == 0) {
         return false;
     }
-    must((size_t)size >= sizeof header);
+    must(size >= sizeof header);
     memcpy(&header, m->packet, sizeof header);
     const size_t number = header.unique % ASKERS_MAX;
     struct fuse_asker *a = m->askers[number];
@@ -100,9 +93,9 @@ static bool take_reply(struct mount *m)
         a->on_reply = NULL;
         m->askers[number] = NULL;
         m->waiting--;
-        on_reply(a, -header.error,
-                 (struct bytes){m->packet + sizeof header,
-                                (size_t)size - sizeof header});
+        on_reply(
+            a, -header.error,
+            (struct bytes){m->packet + sizeof header, size - sizeof header});
     }
     return true;
 }
@@ -126,23 +119,20 @@ bool mount_turn(struct mount *m, int64_t now_ns)
 
 struct mount *mount_new(struct kv *kv, int64_t now_ns)
 {
-    int fds[2];
-    const int room = 1 << 20;
     struct mount *m = xcalloc(1, sizeof *m);
-    must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-                    fds) == 0);
-    for (int i = 0; i < 2; i++) {
-        (void)setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    }
+    /* libfuse wants a descriptor; nothing goes through this one. */
+    const int none = open("/dev/null", O_RDWR | O_CLOEXEC);
+    must(none >= 0);
     struct fs_options o;
     fs_options_default(&o);
     o.uid = o.gid = 0;
     struct fault fault;
-    must(fs_attach(kv, fds[0], &o, &m->fs, &fault) == ST_OK);
+    must(fs_attach(kv, none, &o, &m->fs, &fault) == ST_OK);
     m->fs->system = (struct fs_system){.thread_group = group_of,
                                        .is_dying = always_dying,
                                        .is_writing = never_writing};
-    m->fd = fds[1];
+    m->wire = wire_new();
+    wire_attach(m->wire, m->fs);
     const struct fuse_init_in init = {
         .major = FUSE_KERNEL_VERSION,
         .minor = 31,
@@ -166,6 +156,6 @@ void mount_free(struct mount *m)
         }
     }
     fs_free(m->fs);
-    (void)close(m->fd);
+    wire_free(m->wire);
     free(m);
 }
