@@ -2,6 +2,8 @@
 
 #include "base/crc32c.h"
 
+#include "base/codec.h"
+
 /* The remainder of each byte under the reflected polynomial 0x82F63B78. */
 static const uint32_t table[256] = {
     0x00000000, 0xF26B8303, 0xE13B70F7, 0x1350F3F4, 0xC79A971F, 0x35F1141C,
@@ -64,15 +66,23 @@ __attribute__((target("sse4.2"))) static uint32_t
 by_instruction(uint32_t before, struct bytes more)
 {
     uint64_t crc = (uint32_t)~before;
-    while (more.size >= 8) {
-        uint64_t word;
-        memcpy(&word, more.data, 8);
-        crc = __builtin_ia32_crc32di(crc, word);
-        more = bytes_after(more, 8);
+    const uint8_t *at = more.data;
+    size_t left = more.size;
+    for (; left >= 8; left -= 8, at += 8) {
+        crc = __builtin_ia32_crc32di(crc, get_u64(at));
     }
     uint32_t rest = (uint32_t)crc;
-    for (size_t i = 0; i < more.size; i++) {
-        rest = __builtin_ia32_crc32qi(rest, more.data[i]);
+    if ((left & 4) != 0) {
+        rest = __builtin_ia32_crc32si(rest, get_u32(at));
+        at += 4;
+    }
+    if ((left & 2) != 0) {
+        rest = __builtin_ia32_crc32hi(rest,
+                                      (uint16_t)(at[0] | (unsigned)at[1] << 8));
+        at += 2;
+    }
+    if ((left & 1) != 0) {
+        rest = __builtin_ia32_crc32qi(rest, *at);
     }
     return ~rest;
 }

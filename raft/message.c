@@ -94,7 +94,9 @@ bool raft_message_type_is_local(enum raft_message_type type)
 
 void raft_message_fini(struct raft_message *m)
 {
-    raft_entries_fini(&m->entries);
+    if (m->entries.list != NULL) { /* many have none */
+        raft_entries_fini(&m->entries);
+    }
     payload_drop(m->context);
     raft_snapshot_drop(m->snapshot);
     for (size_t i = 0; i < m->responses_count; i++) {
@@ -102,7 +104,9 @@ void raft_message_fini(struct raft_message *m)
         must(m->responses[i].responses_count == 0);
         raft_message_fini(&m->responses[i]);
     }
-    free(m->responses);
+    if (m->responses != NULL) {
+        free(m->responses);
+    }
     *m = (struct raft_message){.type = RAFT_MSG_HUP};
 }
 

@@ -7,12 +7,6 @@
 #include "base/must.h"
 #include "raft/internal.h"
 
-static bool hard_states_equal(struct raft_hard_state a,
-                              struct raft_hard_state b)
-{
-    return a.term == b.term && a.vote == b.vote && a.commit == b.commit;
-}
-
 static bool soft_state_changed(const struct raft *r)
 {
     return r->out.soft.leader != r->leader || r->out.soft.role != r->role;
@@ -20,17 +14,19 @@ static bool soft_state_changed(const struct raft *r)
 
 static bool hard_state_changed(const struct raft *r)
 {
-    return !hard_states_equal(raft_hard_state(r), r->out.hard);
+    const struct raft_hard_state *out = &r->out.hard;
+    return r->term != out->term || r->vote != out->vote ||
+           r->log.committed != out->commit;
 }
 
 bool raft_has_ready(const struct raft *r)
 {
-    size_t entries_count = 0;
-    (void)raft_unstable_next(&r->log.unstable, &entries_count);
+    const struct raft_unstable *u = &r->log.unstable;
     return soft_state_changed(r) || hard_state_changed(r) ||
-           raft_unstable_has_next_snapshot(&r->log.unstable) ||
-           r->messages.count > 0 || r->after_append.count > 0 ||
-           entries_count > 0 || r->read_states.count > 0 ||
+           raft_unstable_has_next_snapshot(u) || r->messages.count > 0 ||
+           r->after_append.count > 0 ||
+           u->offset_in_progress < u->offset + u->count ||
+           r->read_states.count > 0 ||
            raft_log_has_next_committed(&r->log,
                                        !r->config.async_storage_writes);
 }

@@ -28,15 +28,20 @@ void wal_publish_room(struct wal *w)
     for (size_t i = 0; i < w->live_count; i++) {
         bytes += (uint64_t)w->live[i].sectors * SECTOR_SIZE;
     }
-    atomic_store(&w->segments, w->live_count + w->spares_count);
-    atomic_store(&w->bytes_on_disk, bytes + w->spares_count * segment_bytes(w));
+    /* Figures: nothing rests on their order. */
+    atomic_store_explicit(&w->segments, w->live_count + w->spares_count,
+                          memory_order_relaxed);
+    atomic_store_explicit(&w->bytes_on_disk,
+                          bytes + w->spares_count * segment_bytes(w),
+                          memory_order_relaxed);
     uint32_t left = 0;
     if (w->live_count > 0) {
         must(w->next <= w->live[w->live_count - 1].sectors);
         left = w->live[w->live_count - 1].sectors - w->next;
         left -= left < wal_sectors_kept(w) ? left : wal_sectors_kept(w);
     }
-    atomic_store(&w->room, (uint64_t)w->spares_count << 32 | left);
+    atomic_store_explicit(&w->room, (uint64_t)w->spares_count << 32 | left,
+                          memory_order_release);
 }
 
 void wal_add_spare(struct wal *w, uint32_t id)
