@@ -386,6 +386,8 @@ void sim_check(struct sim *s)
     if (sim_failed(s)) {
         return;
     }
+    changes_index(&s->all);
+    history_index(&s->history);
     check_inventions(s);
     const struct record **list =
         xcalloc(s->history.count, sizeof(struct record *));

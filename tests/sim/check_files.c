@@ -8,18 +8,6 @@
 #include "base/must.h"
 #include "tests/sim/internal.h"
 
-/* The change that wrote it; NULL: there is none. */
-static const struct change *find(const struct changes *all, uint32_t key,
-                                 uint64_t value)
-{
-    for (size_t i = 0; i < all->count; i++) {
-        if (all->list[i].key == key && all->list[i].value == value) {
-            return &all->list[i];
-        }
-    }
-    return NULL;
-}
-
 /* Whether the key was away at a revision from `since` to `until`. */
 static bool was_absent(const struct changes *all, uint32_t key, int64_t since,
                        int64_t until)
@@ -38,13 +26,14 @@ static bool was_absent(const struct changes *all, uint32_t key, int64_t since,
 static bool is_being_made(const struct sim *s, const struct record *r,
                           uint32_t key)
 {
-    for (size_t i = 0; i < s->history.count; i++) {
-        const struct record *other = &s->history.records[i];
+    const struct history *h = &s->history;
+    for (size_t i = 0; i < h->file_puts_count; i++) {
+        const struct record *other = &h->records[h->file_puts[i]];
         if (other->begin_ns > r->end_ns) {
             break;
         }
-        if (other->by_file && other->kind == CALL_PUT && other->key == key &&
-            other->at_member == r->at_member && other->end_ns >= r->begin_ns) {
+        if (other->key == key && other->at_member == r->at_member &&
+            other->end_ns >= r->begin_ns) {
             return true;
         }
     }
@@ -63,7 +52,7 @@ static void check_read(struct sim *s, struct record *r, int64_t since,
         }
         return;
     }
-    const struct change *c = find(all, r->key, r->value);
+    const struct change *c = changes_find(all, r->key, r->value);
     if (c == NULL || c->revision > until) {
         sim_fail(s, "a process read %llu from key %u, which was not there yet",
                  (unsigned long long)r->value, r->key);
@@ -89,7 +78,7 @@ static void check_write(struct sim *s, struct record *r, int64_t since,
                         int64_t until)
 {
     const struct changes *all = &s->all;
-    const struct change *c = find(all, r->key, r->value);
+    const struct change *c = changes_find(all, r->key, r->value);
     if (c != NULL && c->revision > since && c->revision <= until) {
         r->revision = c->revision;
     } else if (c == NULL && was_absent(all, r->key, since, until)) {

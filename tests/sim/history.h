@@ -22,9 +22,16 @@ struct change {
 struct changes {
     struct change *list;
     size_t count, capacity;
+    size_t *by_value; /* places, by value and key: changes_index() */
 };
 void changes_add(struct changes *c, struct change one);
 void changes_fini(struct changes *c);
+
+/* Nothing is added any more. */
+void changes_index(struct changes *c);
+/* The first change that wrote this value to the key; NULL: there is none. */
+const struct change *changes_find(const struct changes *c, uint32_t key,
+                                  uint64_t value);
 
 /* First change at or after that revision; changes.count when there is none. */
 size_t changes_at(const struct changes *c, int64_t revision);
@@ -72,8 +79,13 @@ struct record {
 struct history {
     struct record *records;
     size_t count, capacity;
+    size_t *file_puts; /* places of CALL_PUT by_file: history_index() */
+    size_t file_puts_count;
 };
 struct record *history_add(struct history *h);
+/* Nothing is added any more. */
+void history_index(struct history *h);
+void history_fini(struct history *h);
 
 static inline uint32_t key_after(uint32_t key)
 {

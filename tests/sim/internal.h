@@ -3,6 +3,7 @@
 #define TESTS_SIM_INTERNAL_H
 
 #include "base/heap.h"
+#include "base/list.h"
 #include "base/prng.h"
 #include "node/replica.h"
 #include "store/transfer.h"
@@ -201,6 +202,7 @@ struct sim {
     char directory[256];
     int64_t now_ns;
     struct heap events;
+    struct list landed; /* flights that may be used again */
     bool healed;
     bool healed_for_good; /* nobody begins anything any more */
     uint64_t value_last;
@@ -336,6 +338,8 @@ uint32_t locker_key(struct bytes key);
 void lockers_check(struct sim *s);
 
 /* network.c */
+void network_init(struct sim *s);
+void network_fini(struct sim *s); /* nothing is in flight any more */
 struct member *network_member(struct sim *s, uint64_t id);
 bool network_is_cut(const struct sim *s, const struct member *from,
                     const struct member *to);

@@ -7,6 +7,7 @@
 
 struct flight {
     struct event event;
+    struct list landed; /* kept for the next one */
     enum { FLIGHT_MESSAGE, FLIGHT_LEASE, FLIGHT_TOLD } kind;
     struct member *from; /* not always message.from: some are passed on */
     uint64_t to;
@@ -108,7 +109,28 @@ void network_free(struct event *e)
     struct flight *f = container_of(e, struct flight, event);
     raft_message_fini(&f->message);
     buf_fini(&f->bytes);
-    free(f);
+    list_push(&f->from->sim->landed, &f->landed);
+}
+
+static struct flight *new_flight(struct sim *s)
+{
+    struct list *old = list_pop(&s->landed);
+    struct flight *f = old != NULL ? container_of(old, struct flight, landed)
+                                   : xmalloc(sizeof *f);
+    *f = (struct flight){.kind = FLIGHT_MESSAGE};
+    return f;
+}
+
+void network_init(struct sim *s)
+{
+    list_init(&s->landed);
+}
+
+void network_fini(struct sim *s)
+{
+    for (struct list *l; (l = list_pop(&s->landed)) != NULL;) {
+        free(container_of(l, struct flight, landed));
+    }
 }
 
 static void start_flight(struct sim *s, struct flight *f)
@@ -120,7 +142,7 @@ static void start_flight(struct sim *s, struct flight *f)
 
 static void fly(struct sim *s, uint64_t from, struct raft_message *take)
 {
-    struct flight *f = xcalloc(1, sizeof *f);
+    struct flight *f = new_flight(s);
     f->from = network_member(s, from);
     f->to = take->to;
     raft_message_take(&f->message, take);
@@ -153,7 +175,7 @@ void network_send(struct sim *s, uint64_t from, struct raft_message *take)
 static void fly_frame(struct sim *s, int kind, uint64_t from, uint64_t to,
                       struct bytes frame)
 {
-    struct flight *f = xcalloc(1, sizeof *f);
+    struct flight *f = new_flight(s);
     f->kind = kind;
     f->from = network_member(s, from);
     f->to = to;

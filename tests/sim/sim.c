@@ -238,9 +238,10 @@ static void tear_down(struct sim *s)
         network_free(container_of(n, struct event, at));
     }
     heap_fini(&s->events);
+    network_fini(s);
     safety_free(s->safety);
     changes_fini(&s->all);
-    free(s->history.records);
+    history_fini(&s->history);
     files_remove(s->directory);
 }
 
@@ -272,8 +273,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
     /* Large pieces come zeroed from the kernel, as far as they are touched
      * (LMDB asks for two megabytes at each open); what is freed is kept. */
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-    (void)mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);
-    (void)mallopt(M_TOP_PAD, 4 * 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
     log_set_level(LOG_ERROR); /* what members say is what they are put to */
     s->report = ret;
     prng_init(&s->prng, options->seed);
@@ -285,6 +285,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
                    base != NULL ? base : "/tmp");
     must(mkdtemp(s->directory) != NULL);
     s->safety = safety_new();
+    network_init(s);
     draw_profile(s);
     disk_init(s);
     lockers_init(s);
