@@ -444,7 +444,7 @@ void replica_lead_orders(struct replica *r)
         r->order_out = false;
         r->order_term = term;
     }
-    if (!leads || r->order_out || r->orders_count == 0 || !may_lead_one(r)) {
+    if (!leads || r->orders_count == 0 || !may_lead_one(r)) {
         return;
     }
     while (!r->order_out && r->orders_count > 0 && lead_one(r)) {
