@@ -8,37 +8,74 @@
  * A start that finds the mark and the new store does 3 and 4; one that finds
  * the mark and the old store does 4.
  *
- * The loop does all this itself: it is rare, and until it is over there is no
- * state to serve from. */
+ * The loop does all this itself: it is rare and short, and until it is over
+ * there is no state to serve from.  What may take long comes before, while the
+ * old state is served from and raft has not heard of the new one (else it could
+ * not so much as vote, since what it saves comes after the new state): what
+ * watches have to be told is found, some keys of both in each turn
+ * (store_compare_step()).  Entries that are applied meanwhile are rare, for
+ * whoever is sent a state is sent none; they make it begin again.
+ */
 
 #include "base/log.h"
 #include "base/must.h"
 #include "node/upkeep.h"
 #include "wal/wal.h"
 
-/* What watches cannot be told out of the new state's history is the difference
- * between the two. */
-static enum status compare(struct node *n, struct store_import *import,
-                           struct fault *reterr)
+/* Keys of each of the two states that one turn looks at: a millisecond, about,
+ * when most of them differ. */
+#define STEP_ROWS 256
+
+void node_forget_state(struct node *n)
 {
-    struct store *fresh;
-    enum status st = store_open(store_import_path(import), &n->store_options,
-                                &fresh, reterr);
-    if (st == ST_OK) {
-        st = replica_check_state(n->replica, fresh, reterr);
-        if (st == ST_OK) {
-            st = replica_compare_stores(n->replica, n->store, fresh, reterr);
-        }
-        store_close(fresh);
+    store_compare_free(n->comparison);
+    n->comparison = NULL;
+    store_close(n->fresh);
+    n->fresh = NULL;
+}
+
+/* The next step; true when nothing is left to do. */
+static bool compare(struct node *n)
+{
+    struct fault fault;
+    enum status st = ST_OK;
+    bool done = false;
+    if (n->fresh == NULL) {
+        st = store_open(receiver_complete(n->receiver), &n->store_options,
+                        &n->fresh, &fault);
     }
-    return st;
+    if (st == ST_OK && n->comparison == NULL) {
+        n->comparison = store_compare_begin(n->store, n->fresh);
+    }
+    if (st == ST_OK) {
+        st = store_compare_step(n->comparison, STEP_ROWS, &done, &fault);
+    }
+    if (st != ST_OK) {
+        node_fail(n, st, &fault);
+    }
+    return st == ST_OK && done;
+}
+
+bool node_compare(struct node *n)
+{
+    if (n->broken || n->receiver == NULL ||
+        receiver_complete(n->receiver) == NULL ||
+        receiver_has_told(n->receiver)) {
+        return false;
+    }
+    if (compare(n)) {
+        receiver_tell(n->receiver);
+    }
+    return !n->broken;
 }
 
 static enum status exchange(struct node *n, struct store_import *import,
                             const struct raft_snapshot *at,
                             struct fault *reterr)
 {
-    enum status st = compare(n, import, reterr);
+    enum status st = replica_check_state(n->replica, n->fresh, reterr);
+    replica_release_store(n->replica, n->comparison);
+    node_forget_state(n);
     if (st != ST_OK) {
         return st;
     }
@@ -78,14 +115,13 @@ static enum status install(struct node *n, struct raft_message *m,
 {
     struct store_import *import =
         receiver_take(n->receiver, m->snapshot->index);
-    must(import != NULL); /* raft heard of it after it was complete */
+    must(import != NULL && n->fresh != NULL); /* raft heard of it after that */
     enum status st =
         data_dir_mark(&n->dir, m->snapshot->index, m->snapshot->term, reterr);
     if (st != ST_OK) {
         store_import_free(import);
         return st;
     }
-    replica_release_store(n->replica);
     st = exchange(n, import, m->snapshot, reterr);
     store_import_free(import);
     if (n->store == NULL) {
@@ -112,6 +148,9 @@ static enum status install(struct node *n, struct raft_message *m,
 
 bool node_install(struct node *n)
 {
+    if (!compare(n)) {
+        return !n->broken; /* it was ready, but the last entries came late */
+    }
     const bool left = upkeep_leave_store(n->upkeep);
     if (worker_is_busy(n->store_worker) || !sender_stop(n->sender) || !left) {
         return false;

@@ -130,8 +130,9 @@ void node_links_turn(struct node *n)
         replica_report_snapshot(n->replica, n->state_refused, false);
         n->state_refused = RAFT_NONE;
     }
-    if (!replica_snapshot_waits(n->replica)) {
-        receiver_drop(n->receiver); /* raft did not need what arrived */
+    if (receiver_has_told(n->receiver) && !replica_snapshot_waits(n->replica)) {
+        node_forget_state(n); /* raft did not need what arrived */
+        receiver_drop(n->receiver);
     }
 }
 
@@ -325,6 +326,7 @@ enum status node_start_links(struct node *n, const struct node_options *o,
 
 void node_free_links(struct node *n)
 {
+    node_forget_state(n);
     peers_free(n->peers);
     sender_free(n->sender);
     receiver_free(n->receiver);

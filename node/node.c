@@ -103,6 +103,7 @@ static bool turn(void *arg)
     }
     node_links_turn(n);
     more |= upkeep_turn(n->upkeep);
+    more |= node_compare(n);
     more |= node_save(n);
     end_mending(n);
     if (n->broken) {

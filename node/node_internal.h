@@ -52,6 +52,8 @@ struct node {
     struct sender *sender;
     struct receiver *receiver;
     uint64_t state_refused; /* member to report; RAFT_NONE: none */
+    struct store *fresh;    /* the state that has arrived; NULL: none, or: */
+    struct store_comparison *comparison; /* of ours with it */
     struct worker *wal_worker, *store_worker;
     struct upkeep *upkeep; /* upkeep.h */
     struct save_job save;
@@ -107,9 +109,15 @@ bool node_can_grow(void *arg);
 void node_links_turn(struct node *n); /* after the replica's */
 void node_links_tick(struct node *n);
 
-/* install.c: puts the state that a save with a snapshot speaks of in place.
- * False when something still uses the old one: asked again. */
+/* install.c: gets ready for a state that has arrived, a step in each turn, and
+ * tells raft of it then.  True when there is more to do at once. */
+bool node_compare(struct node *n);
+/* Puts the state that a save with a snapshot speaks of in place; true when that
+ * was done, or goes on at once.  False when something still uses the old one:
+ * asked again. */
 bool node_install(struct node *n);
+/* Nothing of a state that has arrived is used any more. */
+void node_forget_state(struct node *n);
 /* At start, between opening the log and using it: ends an installation that a
  * crash interrupted. */
 enum status node_finish_install(struct node *n, struct fault *reterr) MUST_USE;

@@ -1,6 +1,7 @@
 /* The receiving end of a state's transfer.
  *
- *   IDLE -> TAKING (pieces wait for the worker, in order) -> ARRIVED -> IDLE
+ *   IDLE -> TAKING (pieces wait for the worker, in order)
+ *        -> COMPLETE (the node gets ready for it) -> TOLD (raft heard) -> IDLE
  *
  * The worker has the import while a job is out; what happens meanwhile waits in
  * the list of pieces or in `gave_up`. */
@@ -40,8 +41,10 @@ struct receiver {
     enum status status;
     struct fault fault;
 
-    struct store_import *arrived;
+    struct store_import *arrived; /* COMPLETE, or TOLD */
     uint64_t arrived_index;
+    bool told;
+    uint64_t waiter, waiter_id; /* offers another state; RAFT_NONE: nobody */
 };
 
 /* The sender has others to serve: it shall not wait for nothing. */
@@ -120,19 +123,54 @@ static void work(struct worker_job *job)
 
 static void go_on(struct receiver *r);
 
-static void arrived(struct receiver *r)
+/* All but the last byte. */
+static void answer_nearly(struct receiver *r, uint64_t position)
 {
-    struct raft_message m;
+    answer(r, TRANSFER_TAKEN, position > 0 ? position - 1 : 0);
+}
+
+static void complete(struct receiver *r)
+{
     must(r->arrived == NULL);
     r->arrived = r->import;
     r->import = NULL;
     r->arrived_index = r->message.snapshot->index;
-    raft_message_take(&m, &r->message);
-    clear(r);
+    r->told = false;
+    r->taking = false;
     log_info("the state of entry %llu is complete",
              (unsigned long long)r->arrived_index);
+    answer_nearly(r, r->received);
+}
+
+const char *receiver_complete(const struct receiver *r)
+{
+    return r->arrived == NULL ? NULL : store_import_path(r->arrived);
+}
+
+bool receiver_has_told(const struct receiver *r)
+{
+    return r->arrived != NULL && r->told;
+}
+
+void receiver_tell(struct receiver *r)
+{
+    struct raft_message m;
+    must(r->arrived != NULL && !r->told);
+    r->told = true;
+    answer(r, TRANSFER_TAKEN, r->received);
+    raft_message_take(&m, &r->message);
     r->options.arrived(r->options.arg, &m);
     raft_message_fini(&m);
+}
+
+/* The one that arrived is out of the way. */
+static void let_others(struct receiver *r)
+{
+    r->arrived = NULL;
+    if (r->waiter != RAFT_NONE) {
+        decline(r, r->waiter, r->waiter_id);
+        r->waiter = RAFT_NONE;
+    }
 }
 
 /* What raft is told, and what will be in its place. */
@@ -168,10 +206,10 @@ static void worked(struct worker_job *job)
         return;
     }
     r->moved_ns = loop_now_ns();
-    answer(r, TRANSFER_TAKEN, store_import_position(r->import));
     if (was_last) {
-        arrived(r);
+        complete(r);
     } else {
+        answer_nearly(r, store_import_position(r->import));
         go_on(r);
     }
 }
@@ -201,6 +239,11 @@ static void begin(struct receiver *r, uint64_t from, uint64_t id,
 {
     struct fault fault;
     struct raft_message m;
+    if (r->arrived != NULL && (r->waiter == RAFT_NONE || r->waiter == from)) {
+        r->waiter = from; /* declined when it can begin again */
+        r->waiter_id = id;
+        return;
+    }
     if (worker_is_busy(r->worker) || r->arrived != NULL) {
         decline(r, from, id); /* the one before is on its way into place */
         return;
@@ -255,8 +298,8 @@ static void add_piece(struct receiver *r, struct bytes bytes, bool is_last)
 /* The sender's connection was lost, and with it what was on the way. */
 static void resume(struct receiver *r, uint64_t from, uint64_t id)
 {
-    const bool ours =
-        r->taking && !r->gave_up && from == r->from && id == r->id;
+    const bool here = r->taking || (r->arrived != NULL && !r->told);
+    const bool ours = here && !r->gave_up && from == r->from && id == r->id;
     struct buf frame = {0};
     write_u8(&frame, ours ? TRANSFER_AT : TRANSFER_FAILED);
     write_u64(&frame, id);
@@ -289,6 +332,10 @@ void receiver_on_tick(struct receiver *r, int64_t now_ns)
     if (r->taking &&
         now_ns - r->moved_ns > TRANSFER_IDLE_MS * INT64_C(1000000)) {
         give_up(r, "nothing came for half a minute");
+    } else if (r->arrived != NULL && !r->told &&
+               now_ns - r->moved_ns > TRANSFER_SIGN_MS * INT64_C(1000000)) {
+        r->moved_ns = now_ns;
+        answer_nearly(r, r->received); /* it goes on */
     }
 }
 
@@ -298,14 +345,21 @@ struct store_import *receiver_take(struct receiver *r, uint64_t index)
         return NULL;
     }
     struct store_import *i = r->arrived;
-    r->arrived = NULL;
+    let_others(r);
     return i;
 }
 
 void receiver_drop(struct receiver *r)
 {
+    if (r->arrived == NULL) {
+        return;
+    }
+    if (!r->told) {
+        answer(r, TRANSFER_FAILED, 0);
+        raft_message_fini(&r->message);
+    }
     store_import_free(r->arrived);
-    r->arrived = NULL;
+    let_others(r);
 }
 
 enum status receiver_new(const struct receiver_options *options,

@@ -352,18 +352,11 @@ void replica_set_disk_full(struct replica *r, bool full)
     r->disk_full = full;
 }
 
-void replica_release_store(struct replica *r)
+void replica_release_store(struct replica *r, struct store_comparison *c)
 {
     store_results_clear(r->results);
-    r->watches = store_take_watches(r->store);
+    r->watches = store_take_watches(r->store, c);
     r->store = NULL;
-}
-
-enum status replica_compare_stores(struct replica *r, struct store *from,
-                                   struct store *to, struct fault *reterr)
-{
-    must(r->store == NULL && r->watches != NULL);
-    return store_watches_differ(r->watches, from, to, reterr);
 }
 
 void replica_adopt_store(struct replica *r, struct store *store)

@@ -161,17 +161,15 @@ void replica_set_disk_full(struct replica *r, bool full);
 /* A save that carries a snapshot: before replica_saved() the host puts the
  * state of exactly that index in place.  In between the replica has no store
  * and nothing of it may be called. */
-void replica_release_store(struct replica *r); /* it can be closed now */
+void replica_release_store(
+    struct replica *r,
+    struct store_comparison *c); /* done, or NULL; both can be closed now */
 /* Before that: whether this member may have that state, which is somebody
  * else's.  ST_INVALID: it waits for its first one, and was in the cluster
  * before; who it asked when it joined did not know. */
 enum status replica_check_state(const struct replica *r,
                                 const struct store *state,
                                 struct fault *reterr) MUST_USE;
-/* In between, with both open, so that watches miss nothing. */
-enum status replica_compare_stores(struct replica *r, struct store *from,
-                                   struct store *to,
-                                   struct fault *reterr) MUST_USE;
 void replica_adopt_store(struct replica *r, struct store *store);
 /* While a state is on its way to a follower, entries above its index are kept
  * in memory; 0: none is. */

@@ -7,6 +7,10 @@
  *   sender -> receiver   RESUME id
  *   receiver -> sender   AT id, bytes that have come, where the stream goes on
  *
+ * The last byte is TAKEN when the follower is about to put the state in its own
+ * one's place, for which it may need a while (install.c): until then the sender
+ * keeps the log that follows on the state, and raft at its end sends nothing.
+ *
  * The sender keeps at most TRANSFER_WINDOW bytes that are not yet TAKEN, so
  * neither end needs memory for more.  A transfer that does not move for
  * TRANSFER_IDLE_MS is given up; raft asks again.  One at a time each way:
@@ -23,6 +27,8 @@
 
 #define TRANSFER_WINDOW  ((uint64_t)4 << 20)
 #define TRANSFER_IDLE_MS 30000
+#define TRANSFER_SIGN_MS                                                       \
+    1000 /* after so long the follower says that it is at it */
 
 enum transfer_frame {
     TRANSFER_BEGIN = 1,
@@ -77,7 +83,7 @@ struct receiver_options {
     const char *store_path; /* copied */
     struct store_options store;
     struct store_identity identity; /* of the new state */
-    /* The state is complete and verified: raft is to hear of it. */
+    /* Of receiver_tell(). */
     void (*arrived)(void *arg, const struct raft_message *snapshot);
     void *arg;
 };
@@ -88,9 +94,15 @@ void receiver_free(struct receiver *r); /* NULL is fine */
 void receiver_on_frame(struct receiver *r, uint64_t from,
                        enum transfer_frame what, struct bytes body);
 void receiver_on_tick(struct receiver *r, int64_t now_ns);
-/* The state that arrived, to be installed; NULL when there is none.  The caller
- * frees it. Until it is taken or dropped nothing new is begun. */
+/* Where the state is that has arrived, complete and verified; NULL when there
+ * is none.  Until it is taken or dropped nothing new is begun, and until raft
+ * is told of it the sender waits. */
+const char *receiver_complete(const struct receiver *r);
+bool receiver_has_told(const struct receiver *r);
+/* Raft is to hear of it: arrived(). */
+void receiver_tell(struct receiver *r);
+/* To be installed; NULL when it is of another entry.  The caller frees it. */
 struct store_import *receiver_take(struct receiver *r, uint64_t index);
-void receiver_drop(struct receiver *r); /* raft did not want it */
+void receiver_drop(struct receiver *r); /* nobody wants it */
 
 #endif

@@ -11,9 +11,9 @@
 #include "store/internal.h"
 #include "store/watcher.h"
 
-/* One slice: so many changes are looked at for one watcher that catches up, or
- * handed to all that are synced, before others have their turn. */
-#define SLICE_CHANGES  512u
+/* One slice: so many changes (store_options.watch_changes_max) are looked at
+ * for one watcher that catches up, or handed to all that are synced, before
+ * others have their turn; and at most so many bytes. */
 #define SLICE_BYTES    ((uint64_t)4 << 20)
 #define SLICE_WATCHERS 8u /* that catch up in one delivery */
 
@@ -81,6 +81,7 @@ static void batch_add(struct hub *h, struct watcher *w,
 struct offer {
     struct store *s;
     struct change *change;
+    int64_t gone_by; /* deleted by then, nobody knows when; 0: as it says */
     struct kv_event event;
     bool prev_known;
     const struct kv_item *prev;
@@ -90,15 +91,18 @@ struct offer {
 
 static void offer_to(struct offer *o, struct watcher *w)
 {
+    struct kv_event e = o->event;
     if (w->next_revision > o->change->version.mod_revision) {
-        return;
+        if (w->next_revision > o->gone_by) {
+            return;
+        }
+        e.item.mod_revision = w->next_revision; /* perhaps not before */
     }
     if (w->prev_kv && !o->prev_known) {
         o->prev_known = true;
         const enum status st = prev_of(o->s, o->change, &o->prev);
         o->st = o->st == ST_OK ? st : o->st;
     }
-    struct kv_event e = o->event;
     e.prev = w->prev_kv ? o->prev : NULL;
     batch_add(&o->s->hub, w, &e, o->touched);
     if (o->st != ST_OK) {
@@ -164,6 +168,114 @@ static void end_synced(struct hub *h, enum status why)
     }
 }
 
+/* --- what differs from the state that the watchers know --- */
+
+/* What is told next, as a change of the state that is there now. */
+static enum status change_of_next(const struct store *s,
+                                  const struct difference *d, bool *ret_gone,
+                                  struct change *ret)
+{
+    *ret_gone = d->gone_told < d->gone_count;
+    if (*ret_gone) {
+        const struct difference_gone *gone = &d->gone[d->gone_told];
+        *ret = (struct change){
+            .key = gone->key,
+            .version = {.mod_revision = d->from + 1,
+                        .tombstone = true,
+                        .ino = gone->ino,
+                        .mtime_ns = gone->mtime_ns,
+                        .groups_changed = gone->groups_changed}};
+        return ST_OK;
+    }
+    const struct difference_row *row = &d->rows[d->rows_told];
+    bool found;
+    *ret = (struct change){.key = row->key};
+    /* It is there, compacted or not: nothing behind d->from is swept (S9). */
+    const enum status st =
+        find_live(s, row->key, d->at, &found, &ret->version, NULL);
+    if (st == ST_OK && (!found || ret->version.mod_revision != row->revision)) {
+        return ST_CORRUPT;
+    }
+    ret->version.moved = false; /* from where is not known */
+    ret->version.attrs_only = false;
+    ret->version.groups_changed = row->groups_changed;
+    return st;
+}
+
+static bool difference_is_told(const struct difference *d)
+{
+    return d->gone_told == d->gone_count && d->rows_told == d->rows_count;
+}
+
+/* Whether what is told next has to be told in the same call as what was told
+ * last (difference.h). */
+static bool difference_goes_on(const struct difference *d)
+{
+    const bool is_one_revision = d->from + 2 >= d->at;
+    if (d->gone_told < d->gone_count) {
+        return is_one_revision;
+    }
+    const struct difference_row *row = &d->rows[d->rows_told];
+    return d->rows_told > 0 ? row[-1].revision == row->revision
+                            : is_one_revision && row->revision == d->from + 1;
+}
+
+static enum status offer_difference(struct store *s, struct list *touched)
+{
+    struct difference *d = s->hub.difference;
+    enum status st = ST_OK;
+    for (size_t i = 0;
+         st == ST_OK && !difference_is_told(d) &&
+         (i < s->options.watch_changes_max || difference_goes_on(d));
+         i++) {
+        struct change change;
+        struct offer o = {.s = s, .change = &change, .touched = touched};
+        bool gone;
+        st = change_of_next(s, d, &gone, &change);
+        o.gone_by = gone ? d->at : 0;
+        if (st == ST_OK) {
+            st = event_of(&change, &o.event, NULL);
+        }
+        if (st == ST_OK) {
+            offer_to_synced(&o);
+        }
+        if (gone) {
+            d->gone_told++;
+        } else {
+            d->rows_told++;
+        }
+    }
+    return st;
+}
+
+static void forget_difference(struct hub *h)
+{
+    difference_free(h->difference);
+    h->difference = NULL;
+}
+
+static void deliver_difference(struct store *s, struct kv_header header)
+{
+    struct hub *h = &s->hub;
+    struct difference *d = h->difference;
+    struct list touched;
+    list_init(&touched);
+    const enum status st = offer_difference(s, &touched);
+    if (st != ST_OK) {
+        h->delivered = s->state.numbers.revision;
+        end_synced(h, st);
+    } else if (difference_is_told(d)) {
+        h->delivered = d->at;
+    }
+    if (h->delivered > d->from) {
+        h->difference = NULL;
+    }
+    flush_batches(s, &touched, header);
+    if (h->difference == NULL) {
+        difference_free(d); /* its keys were in the events */
+    }
+}
+
 static void deliver_synced(struct store *s, struct kv_header header)
 {
     struct hub *h = &s->hub;
@@ -172,7 +284,12 @@ static void deliver_synced(struct store *s, struct kv_header header)
         return;
     }
     if (h->single.count == 0 && list_is_empty(&h->ranges)) {
+        forget_difference(h);
         h->delivered = newest;
+        return;
+    }
+    if (h->difference != NULL) {
+        deliver_difference(s, header);
         return;
     }
     /* What was not handed out is there still, compacted or not: garbage is
@@ -181,7 +298,8 @@ static void deliver_synced(struct store *s, struct kv_header header)
     int64_t next = newest + 1;
     enum status st =
         changes_read(s, h->delivered + 1, newest,
-                     (struct changes_bounds){NULL, SLICE_CHANGES, SLICE_BYTES},
+                     (struct changes_bounds){NULL, s->options.watch_changes_max,
+                                             SLICE_BYTES},
                      &h->arena, &changes, &next, NULL);
     struct list touched;
     list_init(&touched);
@@ -200,93 +318,11 @@ static void deliver_synced(struct store *s, struct kv_header header)
     flush_batches(s, &touched, header);
 }
 
-/* The row as a change of the state that is there now. */
-static enum status change_of_row(const struct store *s,
-                                 const struct difference *d,
-                                 const struct difference_row *row,
-                                 struct change *ret)
-{
-    bool found = false;
-    *ret = (struct change){.key = row->key};
-    if (row->gone) {
-        ret->version = (struct version){.mod_revision = row->revision,
-                                        .tombstone = true,
-                                        .ino = row->ino,
-                                        .mtime_ns = row->mtime_ns};
-    } else {
-        const enum status st =
-            find_live(s, row->key, d->at, &found, &ret->version, NULL);
-        if (st != ST_OK || !found ||
-            ret->version.mod_revision != row->revision) {
-            return st == ST_OK ? ST_COMPACTED : st; /* it went meanwhile */
-        }
-    }
-    ret->version.moved = false; /* from where is not known */
-    ret->version.attrs_only = false;
-    ret->version.groups_changed = row->groups_changed;
-    return ST_OK;
-}
-
-/* A slice of a difference, whole revisions; true when w is done with it. */
-static bool tell_difference(struct store *s, struct watcher *w,
-                            struct list *touched, enum status *ret)
-{
-    struct difference *d = w->difference;
-    const size_t first = d->next;
-    *ret = s->state.numbers.compact_revision > d->at ? ST_COMPACTED : ST_OK;
-    while (*ret == ST_OK && d->next < d->count &&
-           (d->next - first < SLICE_CHANGES ||
-            d->rows[d->next].revision == d->rows[d->next - 1].revision)) {
-        struct change change;
-        *ret = change_of_row(s, d, &d->rows[d->next], &change);
-        struct offer o = {.s = s, .change = &change, .touched = touched};
-        if (*ret == ST_OK) {
-            *ret = event_of(&change, &o.event, NULL);
-        }
-        if (*ret == ST_OK) {
-            batch_add(&s->hub, w, &o.event, touched);
-        }
-        d->next++;
-    }
-    return *ret == ST_OK && d->next == d->count;
-}
-
-static void catch_up_difference(struct store *s, struct watcher *w,
-                                struct kv_header header)
-{
-    struct hub *h = &s->hub;
-    struct difference *spent = NULL;
-    struct list touched;
-    enum status st;
-    list_init(&touched);
-    watcher_leave(h, w);
-    if (tell_difference(s, w, &touched, &st)) {
-        w->next_revision = w->difference->at + 1;
-        spent = w->difference; /* its keys are in the events */
-        w->difference = NULL;
-    }
-    if (st != ST_OK) {
-        watcher_enter_ended(h, w, st);
-        list_remove(&w->touched);
-        w->events = NULL;
-        w->events_count = w->events_capacity = 0;
-        return;
-    }
-    w->place = PLACE_CATCHING;
-    list_push(&h->catching, &w->link);
-    flush_batches(s, &touched, header);
-    difference_free(spent);
-}
-
 /* One slice of history for one watcher. */
 static void catch_up(struct store *s, struct watcher *w,
                      struct kv_header header)
 {
     struct hub *h = &s->hub;
-    if (w->difference != NULL) {
-        catch_up_difference(s, w, header);
-        return;
-    }
     if (w->next_revision > h->delivered) { /* it waits for what is to come */
         watcher_leave(h, w);
         watcher_enter_synced(h, w);
@@ -296,10 +332,11 @@ static void catch_up(struct store *s, struct watcher *w,
     int64_t next = h->delivered + 1;
     enum status st = ST_COMPACTED;
     if (w->next_revision >= s->state.numbers.compact_revision) {
-        st = changes_read(
-            s, w->next_revision, h->delivered,
-            (struct changes_bounds){&w->keys, SLICE_CHANGES, SLICE_BYTES},
-            &h->arena, &changes, &next, NULL);
+        st = changes_read(s, w->next_revision, h->delivered,
+                          (struct changes_bounds){&w->keys,
+                                                  s->options.watch_changes_max,
+                                                  SLICE_BYTES},
+                          &h->arena, &changes, &next, NULL);
     }
     struct list touched;
     list_init(&touched);
@@ -332,6 +369,9 @@ static void catch_up(struct store *s, struct watcher *w,
 static void deliver_catching(struct store *s, struct kv_header header)
 {
     struct hub *h = &s->hub;
+    if (h->difference != NULL) {
+        return;
+    }
     for (unsigned i = 0; i < SLICE_WATCHERS && !list_is_empty(&h->catching);
          i++) {
         catch_up(s, container_of(h->catching.next, struct watcher, link),
@@ -358,6 +398,8 @@ bool store_end_watches(struct store *s, enum status why)
     struct hub *h = &s->hub;
     must(!h->delivering);
     h->delivering = true;
+    forget_difference(h);
+    hub_open(h);
     end_synced(h, why);
     struct list *link;
     while ((link = list_pop(&h->catching)) != NULL) {

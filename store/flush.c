@@ -20,9 +20,17 @@
 /* A row of `events` is closed when its keys take this much. */
 #define EVENT_ROW_BYTES ((size_t)64 << 10)
 
+/* What the hub has not handed out yet must stay. */
+static int64_t garbage_revision(const struct store *s)
+{
+    const int64_t compacted = s->state.numbers.compact_revision;
+    const int64_t wanted = s->hub.delivered + 1;
+    return compacted < wanted ? compacted : wanted;
+}
+
 bool store_has_garbage(const struct store *s)
 {
-    return s->state.local.swept_revision < s->state.numbers.compact_revision;
+    return s->state.local.swept_revision < garbage_revision(s);
 }
 
 struct store_flush *store_flush_begin(struct store *s)
@@ -39,11 +47,7 @@ struct store_flush *store_flush_begin(struct store *s)
     for (int id = 0; id < TREES_COUNT; id++) {
         f->local.end_links[id] = s->view.trees[id].end_link;
     }
-    /* What the hub has not handed out yet must stay. */
-    f->garbage_revision = s->state.numbers.compact_revision;
-    if (f->garbage_revision > s->hub.delivered + 1) {
-        f->garbage_revision = s->hub.delivered + 1;
-    }
+    f->garbage_revision = garbage_revision(s);
     f->sweep_rows_max = s->options.sweep_rows_max;
     s->frozen = s->active;
     s->active = memtable_new();

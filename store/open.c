@@ -20,6 +20,7 @@ void store_options_default(struct store_options *ret)
         .quota_bytes = UINT64_C(2) << 30,
         .memtable_bytes_max = UINT64_C(5) << 20,
         .sweep_rows_max = 8192,
+        .watch_changes_max = 512,
         .txn_ops_max = 128,
         .request_bytes_max = UINT64_C(1536) << 10,
     };
@@ -149,6 +150,9 @@ enum status store_open(const char *path, const struct store_options *options,
     }
     if (s->options.sweep_rows_max == 0) {
         s->options.sweep_rows_max = defaults.sweep_rows_max;
+    }
+    if (s->options.watch_changes_max == 0) {
+        s->options.watch_changes_max = defaults.watch_changes_max;
     }
     s->lock_fd = -1;
     s->path = xmalloc(strlen(path) + 1);

@@ -40,6 +40,8 @@ struct store_options {
     uint32_t sweep_rows_max;    /* of a compaction's garbage, deleted by one
                                    flush; 0: 8192. Half as many keys are looked
                                    at */
+    uint32_t watch_changes_max; /* looked at for watches at a time, before
+                                   others have their turn; 0: 512 */
     uint32_t txn_ops_max;       /* 128 */
     uint64_t request_bytes_max; /* 1.5 MiB */
 };
@@ -266,19 +268,31 @@ int64_t store_swept_revision(const struct store *s);
 void store_watch(struct store *s, struct kv_watch *w);
 void store_unwatch(struct store *s, struct kv_watch *w);
 int64_t store_watched(const struct store *s, const struct kv_watch *w);
-/* When the state is replaced by a later one in another store: every watch goes
- * on there from the revision after the last it was given, out of the history,
- * or ends with ST_COMPACTED.  In between no store_unwatch(), and not from
- * inside a delivery. */
+/* When a later state, in another store, is to take this one's place, what its
+ * history does not have is the difference between the two, which is found in
+ * steps, beside all other use of both stores, on the loop.  Each looks at
+ * rows_max keys, or so; after an error it can only be freed.  *ret_done: `from`
+ * has nothing more to tell, and what else there is to tell is known: as long as
+ * nothing is applied the watches can be taken.  (Until then watches that begin
+ * in the past may have to be told of it; those that come now begin with the
+ * other state.)
+ *   ST_CORRUPT, ST_IO */
+struct store_comparison;
+struct store_comparison *store_compare_begin(struct store *from,
+                                             struct store *to);
+enum status store_compare_step(struct store_comparison *c, size_t rows_max,
+                               bool *ret_done, struct fault *reterr) MUST_USE;
+/* While both stores are open. NULL is fine. */
+void store_compare_free(struct store_comparison *c);
+
+/* Every watch goes on in the other store from the revision after the last it
+ * was given, out of the history; or, where that does not reach back to it, with
+ * the difference (store/difference.h says how it is told), or ends with
+ * ST_COMPACTED if there was no comparison (NULL), or it was not done.  In
+ * between no store_unwatch(), and not from inside a delivery. */
 struct store_watches;
-struct store_watches *store_take_watches(struct store *s);
-/* In between, with both states open: watches that the later one's history does
- * not reach back to will be told the difference between the two instead: each
- * key that differs, as a PUT of what it is or a DELETE at the later state's
- * compact revision.  Blocks: reads the keys of both. */
-enum status store_watches_differ(struct store_watches *all, struct store *from,
-                                 struct store *to,
-                                 struct fault *reterr) MUST_USE;
+struct store_watches *store_take_watches(struct store *s,
+                                         struct store_comparison *c);
 void store_give_watches(struct store *s, struct store_watches *take);
 /* Hands out the events of applied commands, and for watches that start in the
  * past a bounded slice of history. True when there is more to do.  Callbacks

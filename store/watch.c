@@ -12,15 +12,21 @@ void hub_init(struct hub *h, int64_t revision)
     *h = (struct hub){.delivered = revision};
     list_init(&h->ranges);
     list_init(&h->catching);
+    list_init(&h->parked);
     list_init(&h->ended);
     list_init(&h->dead);
+}
+
+void hub_open(struct hub *h)
+{
+    h->closed = false;
+    list_splice(&h->catching, &h->parked);
 }
 
 static void watcher_free(struct watcher *w)
 {
     free((void *)(uintptr_t)w->keys.key.data);
     free((void *)(uintptr_t)w->keys.end.data);
-    difference_free(w->difference);
     free(w);
 }
 
@@ -50,8 +56,10 @@ void hub_fini(struct hub *h)
     hmap_fini(&h->single);
     free_list(&h->ranges);
     free_list(&h->catching);
+    free_list(&h->parked);
     free_list(&h->ended);
     free_list(&h->dead);
+    difference_free(h->difference);
     arena_fini(&h->arena);
 }
 
@@ -97,6 +105,20 @@ void watcher_enter_ended(struct hub *h, struct watcher *w, enum status why)
     list_push(&h->ended, &w->link);
 }
 
+/* Where it belongs by the revision that it wants next. */
+static void watcher_enter(struct hub *h, struct watcher *w)
+{
+    /* History has all of what it wants, so no difference is for it. */
+    const bool waits =
+        h->difference != NULL && w->next_revision == h->difference->at;
+    if (w->next_revision > h->delivered && !waits) {
+        watcher_enter_synced(h, w);
+    } else {
+        w->place = PLACE_CATCHING;
+        list_push(h->closed ? &h->parked : &h->catching, &w->link);
+    }
+}
+
 void store_watch(struct store *s, struct kv_watch *watch)
 {
     static const uint8_t zero[1] = {0};
@@ -121,11 +143,8 @@ void store_watch(struct store *s, struct kv_watch *watch)
         watcher_enter_ended(h, w, ST_INVALID);
     } else if (w->next_revision < 0 || w->next_revision < n->compact_revision) {
         watcher_enter_ended(h, w, ST_COMPACTED);
-    } else if (w->next_revision > h->delivered) {
-        watcher_enter_synced(h, w);
     } else {
-        w->place = PLACE_CATCHING;
-        list_push(&h->catching, &w->link);
+        watcher_enter(h, w);
     }
 }
 
@@ -162,65 +181,78 @@ int64_t store_watched(const struct store *s, const struct kv_watch *watch)
 }
 
 struct store_watches {
-    struct list catching; /* each wants next_revision first */
+    struct list all; /* each wants next_revision first */
     struct list ended;
+    int64_t delivered; /* those that want what follows this have all before */
+    struct difference *difference; /* that does; NULL: history, or nothing */
 };
 
-static void detach(struct store_watches *to, struct watcher *w,
-                   int64_t next_revision)
+/* One that waits for a later revision goes on waiting for it. */
+static void detach(struct store_watches *to, struct watcher *w)
 {
-    /* One that waits for a later revision goes on waiting for it. */
-    if (w->next_revision < next_revision) {
-        w->next_revision = next_revision;
+    if (w->next_revision <= to->delivered) {
+        w->next_revision = to->delivered + 1;
     }
-    w->place = PLACE_CATCHING;
-    list_push(&to->catching, &w->link);
+    list_push(&to->all, &w->link);
 }
 
-struct store_watches *store_take_watches(struct store *s)
+struct store_watches *store_take_watches(struct store *s,
+                                         struct store_comparison *c)
 {
     struct hub *h = &s->hub;
-    struct store_watches *all = xmalloc(sizeof *all);
+    struct store_watches *take = xmalloc(sizeof *take);
     must(!h->delivering);
-    list_init(&all->catching);
-    list_init(&all->ended);
+    *take = (struct store_watches){.delivered = h->delivered,
+                                   .difference =
+                                       c != NULL ? comparison_take(c) : NULL};
+    list_init(&take->all);
+    list_init(&take->ended);
     struct hmap_node *node;
     while ((node = hmap_any(&h->single)) != NULL) {
         struct watcher *w = container_of(node, struct watcher, node);
         watcher_leave(h, w);
-        detach(all, w, h->delivered + 1);
+        detach(take, w);
     }
     struct list *link;
     while ((link = list_pop(&h->ranges)) != NULL) {
-        detach(all, container_of(link, struct watcher, link), h->delivered + 1);
+        detach(take, container_of(link, struct watcher, link));
     }
-    list_splice(&all->catching, &h->catching);
-    list_splice(&all->ended, &h->ended);
-    return all;
+    hub_open(h);
+    list_splice(&take->all, &h->catching);
+    list_splice(&take->ended, &h->ended);
+    return take;
+}
+
+/* What the hub has handed out is what its watchers had where they come from, if
+ * it can go on from there. */
+static void hub_go_back(struct store *s, struct store_watches *take)
+{
+    struct hub *h = &s->hub;
+    const int64_t compacted = s->state.numbers.compact_revision;
+    if (take->delivered >= h->delivered) {
+        return;
+    }
+    if (take->delivered + 1 >= compacted) {
+        h->delivered = take->delivered;
+    } else if (take->difference != NULL) {
+        must(take->difference->from == take->delivered &&
+             take->difference->at == compacted);
+        h->delivered = take->delivered;
+        h->difference = take->difference;
+        take->difference = NULL;
+    }
 }
 
 void store_give_watches(struct store *s, struct store_watches *take)
 {
-    must(!s->hub.delivering);
-    list_splice(&s->hub.catching, &take->catching);
-    list_splice(&s->hub.ended, &take->ended);
-    free(take);
-}
-
-enum status store_watches_differ(struct store_watches *all, struct store *from,
-                                 struct store *to, struct fault *reterr)
-{
-    const int64_t at = to->state.numbers.compact_revision;
-    enum status st = ST_OK;
-    list_each (link, &all->catching) {
-        struct watcher *w = container_of(link, struct watcher, link);
-        const int64_t known = w->next_revision - 1;
-        if (st != ST_OK || w->next_revision >= at || w->difference != NULL ||
-            known < from->state.numbers.compact_revision) {
-            continue; /* history has it; or it has not been there for long */
-        }
-        st = difference_find(from, known, to, at, &w->keys, &w->difference,
-                             reterr);
+    struct hub *h = &s->hub;
+    struct list *link;
+    must(!h->delivering && h->difference == NULL);
+    hub_go_back(s, take);
+    while ((link = list_pop(&take->all)) != NULL) {
+        watcher_enter(h, container_of(link, struct watcher, link));
     }
-    return st;
+    list_splice(&h->ended, &take->ended);
+    difference_free(take->difference);
+    free(take);
 }

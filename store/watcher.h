@@ -14,9 +14,8 @@ struct watcher {
     struct kv_watch *watch; /* NULL: unwatched */
     struct kv_keys keys;    /* copies */
     bool prev_kv;
-    int64_t next_revision;         /* first one wanted */
-    struct difference *difference; /* to be told first; NULL: none */
-    enum status why;               /* when ended */
+    int64_t next_revision; /* first one wanted */
+    enum status why;       /* when ended */
 
     /* The batch of the delivery under way. */
     struct kv_event *events;

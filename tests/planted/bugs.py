@@ -195,9 +195,10 @@ BUGS = [
      "    if ((BUG || over) && tombstone.size > 0) {"),
     ("compaction-off-by-one", "compaction takes the revision it should keep",
      "store/flush.c",
-     "    if (f->garbage_revision > s->hub.delivered + 1) {",
-     "    f->garbage_revision += BUG && f->garbage_revision > 0 ? 1 : 0;\n"
-     "    if (f->garbage_revision > s->hub.delivered + 1) {"),
+     "    f->garbage_revision = garbage_revision(s);",
+     "    f->garbage_revision = garbage_revision(s);\n"
+     "    f->garbage_revision += BUG && f->garbage_revision > 0 &&\n"
+     "        f->garbage_revision <= s->hub.delivered ? 1 : 0;"),
     ("compacted-is-readable", "reads below the compacted revision are answered",
      "store/range.c",
      "    return spec->revision < n->compact_revision ? ST_COMPACTED : ST_OK;",
@@ -219,8 +220,8 @@ BUGS = [
 
     # --- watches ---
     ("watch-hand-over", "the revision at the hand-over is never delivered",
-     "store/watch.c", "    } else if (w->next_revision > h->delivered) {",
-     "    } else if (w->next_revision > h->delivered - (BUG ? 1 : 0)) {"),
+     "store/watch.c", "    if (w->next_revision > h->delivered && !waits) {",
+     "    if (w->next_revision > h->delivered - (BUG ? 1 : 0) && !waits) {"),
     ("watch-replays-out-of-order",
      "what a watch catches up with comes in another order", "store/deliver.c",
      "            &h->arena, &changes, &next, NULL);\n"
@@ -238,8 +239,8 @@ BUGS = [
      "    if (!BUG && w->next_revision > o->change->version.mod_revision) {"),
     ("watch-forgets-its-place",
      "a watch is given events again after a state arrived",
-     "store/watch.c", "    if (w->next_revision < next_revision) {",
-     "    if (BUG || w->next_revision < next_revision) {"),
+     "store/watch.c", "    if (w->next_revision <= to->delivered) {",
+     "    if (BUG || w->next_revision <= to->delivered) {"),
     ("watch-below-compaction", "a watch of compacted history skips silently",
      "store/watch.c",
      "    } else if (w->next_revision < 0 || w->next_revision < n->compact_revision) {",

@@ -22,6 +22,7 @@ void aim_draw_profile(struct sim *s)
     struct profile *p = &s->profile;
     p->old_leaders = prng_chance(&s->prng, 1, 5) && s->options.members >= 3;
     p->answers_kill = prng_chance(&s->prng, 1, 4);
+    p->forgets = prng_chance(&s->prng, 1, 2);
     if (p->old_leaders) { /* nothing else may spoil it */
         p->leaders_die = p->slow_disk = p->slow_network = false;
         p->message_bytes_max = 1; /* what is old is committed alone */

@@ -154,7 +154,8 @@ static void list(struct client *c, struct record *r)
     read(c, r, (struct kv_keys){{from, 5}, {to, 5}});
 }
 
-/* Never beyond what every member's own watch has: these are to see all. */
+/* Beyond what every member's own watch has only if the members are to forget:
+ * else these see all. */
 static void compact(struct client *c, struct record *r)
 {
     struct sim *s = c->sim;
@@ -164,6 +165,9 @@ static void compact(struct client *c, struct record *r)
         if (!m->gone && !(m->joins && m->seen == 0) && m->seen < least) {
             least = m->seen;
         }
+    }
+    if (s->profile.forgets && prng_chance(&s->prng, 1, 2)) {
+        least = c->member->seen;
     }
     if (least < 2) {
         get(c, r);

@@ -37,6 +37,7 @@
     ROW(STORE_ROTS, "bit rot in a copy of a store, which must be seen")        \
     ROW(LOG_DAMAGED, "bit rot in a log")                                       \
     ROW(STATE_SENT, "whole state sent to a member")                            \
+    ROW(DIFFERENCE, "of these, without the history that watches needed")       \
     ROW(COMPACTION, "compaction")                                              \
     ROW(MEMBER_ADDED, "voter added")                                           \
     ROW(LEARNER_ADDED, "learner added")                                        \

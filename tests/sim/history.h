@@ -15,6 +15,7 @@
 struct change {
     int64_t revision;
     uint32_t key;   /* KEYS: some other file's; above: locks' */
+    uint64_t name;  /* a hash of the key, whosever it is */
     uint64_t value; /* unique; 0: deleted */
     uint64_t prev;  /* the value before, where it was asked for */
     bool is_last;   /* of its call: a revision is never split */

@@ -17,6 +17,7 @@
 #define PROCESSES_MAX  4
 #define LESSEES_MAX    8
 #define WATCHERS_MAX   6
+#define GAPS_MAX       8
 #define LOCKERS_MAX    4
 #define LOCKS          2
 #define LOCK_KEY       (KEYS + 1)         /* key numbers, of the locks ... */
@@ -65,14 +66,21 @@ struct member {
     uint64_t trim_index, trim_term;
     struct store_flush *flushing;
     uint64_t flushes;              /* done */
-    struct store_import *incoming; /* a state that raft is to accept */
+    struct store_import *incoming; /* a state on its way (install.c), ... */
+    struct store *fresh;           /* ... it, ... */
+    struct store_comparison *comparison;
+    struct raft_message offered; /* ... and what raft is to hear of it */
+    struct member *offered_by;   /* NULL: it was told what became of it */
     struct mount *mount;
     struct kv_watch watch; /* of everything; of who joins, since its state */
     bool watches;
     int64_t seen;       /* the last revision its watch told */
     size_t seen_events; /* and what it has told of sim.all */
+    struct changes due; /* instead of all up to due_at, since a state came */
+    size_t due_next;
+    int64_t due_at;
 
-    struct event tick, saved, flushed, restart, doom, join;
+    struct event tick, saved, flushed, comparing, restart, doom, join;
     struct event stop, room;
     uint64_t struck;           /* faults of its disk before it started */
     enum sim_fault disk_fault; /* what is planned */
@@ -124,6 +132,10 @@ struct watcher {
     struct kv_watch watch;
     uint32_t key;        /* KEYS: all */
     int64_t start, past; /* wants from start; has all below past */
+    struct {
+        int64_t from, at;
+    } gaps[GAPS_MAX]; /* where it was told what differs instead of history */
+    size_t gaps_count;
     uint8_t name[8];
     struct changes seen;
 };
@@ -190,6 +202,7 @@ struct profile {
     bool old_leaders;  /* ... and come back when the next one dies */
     bool answers_kill; /* leaders die when a renewal was answered */
     bool bad_disks;    /* that fail and are full */
+    bool forgets;      /* compacts beyond what members that are behind have */
     uint64_t message_bytes_max;
     uint64_t lasts_ns; /* at most, a crash or a pause */
 };
@@ -269,9 +282,28 @@ void member_fini(struct member *m);
 struct change change_of(const struct kv_event *e, bool is_last);
 /* Does whatever there is to do after something happened to it. */
 void member_turn(struct member *m);
-/* state: what came with a snapshot message. */
-void member_receive(struct member *m, struct raft_message *take,
-                    struct bytes state);
+/* state: what came with a snapshot message; then network_report() may come
+ * later. */
+void member_receive(struct member *m, struct member *from,
+                    struct raft_message *take, struct bytes state,
+                    bool *ret_waits);
+/* All that differed was told, perhaps. */
+void member_note_due(struct member *m);
+
+/* install.c: false when it cannot be taken now. */
+bool install_offer(struct member *m, struct member *from,
+                   struct raft_message *take, struct bytes state);
+void install_forget(struct member *m);
+/* For a save that carries a snapshot: when that is true, this. */
+bool install_is_ready(struct member *m);
+enum status install_carry_out(struct member *m, const struct raft_message *x,
+                              struct fault *reterr) MUST_USE;
+/* What a watch that wants all from `start` on, and has been told all up to
+ * `from`, has to be told instead of what happened up to `at`. */
+void changes_between(const struct changes *all, int64_t from, int64_t at,
+                     int64_t start, struct changes *to);
+/* Whether this is what is due next. */
+bool changes_take(struct changes *due, size_t *next, const struct change *c);
 /* Reads the durable state into *to and makes the message speak of it; false
  * when that cannot be done now. */
 bool member_export(struct member *m, struct raft_message *message,
@@ -341,6 +373,8 @@ void lockers_check(struct sim *s);
 void network_init(struct sim *s);
 void network_fini(struct sim *s); /* nothing is in flight any more */
 struct member *network_member(struct sim *s, uint64_t id);
+/* What became of a state that it sent. */
+void network_report(struct member *from, uint64_t to, bool ok);
 bool network_is_cut(const struct sim *s, const struct member *from,
                     const struct member *to);
 bool network_is_whole(const struct sim *s);
@@ -373,6 +407,8 @@ void processes_forget(struct sim *s, const struct member *m);
 void watcher_init(struct sim *s, uint32_t number);
 void watcher_fini(struct watcher *w);
 /* The member goes: the watches at it end. */
+/* Another state comes in the member's one's place. */
+void watchers_expect(struct member *m, int64_t from, int64_t at);
 void watchers_forget(struct sim *s, const struct member *m);
 /* Every one that still lives must have seen all there is. */
 void watchers_check(struct sim *s);

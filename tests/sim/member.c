@@ -58,9 +58,34 @@ struct change change_of(const struct kv_event *e, bool is_last)
     return (struct change){
         .revision = e->item.mod_revision,
         .key = key_number(e->item.key),
+        .name = hash_bytes(e->item.key, 1),
         .value = e->type == KV_EVENT_PUT ? value_number(e->item.value) : 0,
         .prev = e->prev != NULL ? value_number(e->prev->value) : 0,
         .is_last = is_last};
+}
+
+void member_note_due(struct member *m)
+{
+    if (m->due_next == m->due.count && m->due_at > 0) {
+        m->seen = m->due_at;
+        m->seen_events = changes_at(&m->sim->all, m->seen + 1);
+        m->due_at = 0;
+    }
+}
+
+/* What differs from what it was told, when a state came without history. */
+static void note_difference(struct member *m, struct change c)
+{
+    if (!changes_take(&m->due, &m->due_next, &c)) {
+        sim_fail(m->sim,
+                 "member %u's watch was told that key %u is %llu since "
+                 "revision %lld, of what differs from what it knew up to %lld",
+                 member_number(m), c.key, (unsigned long long)c.value,
+                 (long long)c.revision, (long long)m->due_at);
+        return;
+    }
+    m->seen = c.revision;
+    member_note_due(m);
 }
 
 /* All tell one history; whoever is first makes it longer. */
@@ -89,7 +114,12 @@ static void on_events(struct kv_watch *w, const struct kv_event *events,
     struct member *m = container_of(w, struct member, watch);
     (void)header;
     for (size_t i = 0; i < count; i++) {
-        note_seen(m, change_of(&events[i], i + 1 == count));
+        const struct change c = change_of(&events[i], i + 1 == count);
+        if (m->due_next < m->due.count) {
+            note_difference(m, c);
+        } else {
+            note_seen(m, c);
+        }
     }
 }
 
@@ -97,27 +127,31 @@ static void on_end(struct kv_watch *w, enum status why,
                    int64_t compact_revision)
 {
     struct member *m = container_of(w, struct member, watch);
-    (void)compact_revision;
     m->watches = false;
-    if (why == ST_COMPACTED && m->joins) {
-        m->seen = 0; /* a second state came before it had caught up */
-    } else if (why != ST_STOPPED) {
-        sim_fail(m->sim, "a watch ended: %s", status_name(why));
+    if (why != ST_STOPPED) {
+        sim_fail(m->sim,
+                 "member %u's watch from %lld, told up to %lld, ended: "
+                 "%s at %lld",
+                 member_number(m), (long long)w->start_revision,
+                 (long long)m->seen, status_name(why),
+                 (long long)compact_revision);
     }
 }
 
-/* From where it was; of who joined, from the first state it has. */
+/* From where it was, if that is still there; of who joined, from the first
+ * state it has. */
 static void begin_watch(struct member *m)
 {
-    if (m->joins && m->seen == 0) {
-        struct kv_status status;
-        if (store_applied_index(m->store) == 0) {
-            return;
-        }
-        kv_status(replica_kv(m->replica), &status);
-        m->seen = status.header.revision;
-        m->seen_events = changes_at(&m->sim->all, m->seen + 1);
+    m->due.count = m->due_next = 0;
+    m->due_at = 0;
+    if (m->joins && m->seen == 0 && store_applied_index(m->store) == 0) {
+        return;
     }
+    if ((m->joins && m->seen == 0) ||
+        m->seen + 1 < store_compact_revision(m->store)) {
+        m->seen = store_revision(m->store);
+    }
+    m->seen_events = changes_at(&m->sim->all, m->seen + 1);
     m->watches = true;
     m->watch = (struct kv_watch){
         .keys = {{(const uint8_t *)"", 1}, {(const uint8_t *)"", 1}},
@@ -156,6 +190,7 @@ struct store_options member_store_options(const struct sim *s)
     so.memtable_bytes_max = 8 * 1024; /* flushes often */
     so.sweep_rows_max =
         sweep_rows_max[s->options.seed / 2 % count_of(sweep_rows_max)];
+    so.watch_changes_max = 5;
     return so;
 }
 
@@ -194,7 +229,9 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .timeout_ms = 5000,
         .request_bytes_max = 64 * 1024,
         .message_bytes_max = m->sim->profile.message_bytes_max,
-        .log_keep_entries = m->sim->options.seed % 2 == 0 ? 1000000 : 20,
+        .log_keep_entries = m->sim->profile.forgets         ? 10
+                            : m->sim->options.seed % 2 == 0 ? 1000000
+                                                            : 20,
         .log_keep_bytes = 64 * 1024 * 1024,
         .log_unflushed_max = 128 * 1024 * 1024,
         .reserve = reserve,
@@ -272,8 +309,7 @@ static void close_member(struct member *m)
     mount_free(m->mount);
     m->mount = NULL;
     replica_stop(m->replica);
-    store_import_free(m->incoming);
-    m->incoming = NULL;
+    install_forget(m);
     for (size_t i = 0; i < m->saving_count; i++) {
         raft_message_fini(&m->saving[i]);
     }
@@ -349,49 +385,6 @@ static enum status append(struct member *m, const struct raft_message *x,
                : ST_OK;
 }
 
-static enum status check_incoming(struct member *m, struct fault *reterr)
-{
-    const struct store_options so = member_store_options(m->sim);
-    struct store *state;
-    enum status st =
-        store_open(store_import_path(m->incoming), &so, &state, reterr);
-    must(st == ST_OK);
-    st = replica_check_state(m->replica, state, reterr);
-    store_close(state);
-    return st;
-}
-
-/* The new state takes the old one's place, then the log starts behind it. */
-static enum status install(struct member *m, const struct raft_message *x,
-                           struct fault *reterr)
-{
-    must(m->incoming != NULL);
-    const enum status may = check_incoming(m, reterr);
-    if (may != ST_OK) {
-        return may;
-    }
-    replica_release_store(m->replica);
-    heap_remove(&m->sim->events, &m->flushed.at);
-    m->flushing = NULL;
-    store_close(m->store);
-    m->store = NULL;
-    const struct store_options so = member_store_options(m->sim);
-    enum status st = store_import_install(m->incoming, reterr);
-    store_import_free(m->incoming);
-    m->incoming = NULL;
-    if (st == ST_OK) {
-        st = store_open(m->directory, &so, &m->store, reterr);
-    }
-    must(st == ST_OK);
-    replica_adopt_store(m->replica, m->store);
-    lessees_forget(m);
-    sim_count(m->sim, SIM_FAULT_STATE_SENT);
-    sim_note(m->sim, "%u installs %llu", member_number(m),
-             (unsigned long long)x->snapshot->index);
-    return wal_restart_at(m->wal, x->snapshot->index, x->snapshot->term,
-                          reterr);
-}
-
 bool member_export(struct member *m, struct raft_message *message,
                    struct buf *to)
 {
@@ -420,26 +413,6 @@ bool member_export(struct member *m, struct raft_message *message,
     return done;
 }
 
-/* The state is complete and verified before raft hears of it. */
-static bool import(struct member *m, struct bytes state)
-{
-    struct fault fault = {{0}};
-    const struct store_options so = member_store_options(m->sim);
-    const struct store_identity identity = {.cluster_id = 1,
-                                            .member_id = m->id};
-    store_import_free(m->incoming);
-    m->incoming = NULL;
-    if (store_import_begin(m->directory, &so, 0, &m->incoming, &fault) !=
-            ST_OK ||
-        store_import_write(m->incoming, state, &fault) != ST_OK ||
-        store_import_finish(m->incoming, &identity, &fault) != ST_OK) {
-        sim_fail(m->sim, "member %u cannot take a state: %s", member_number(m),
-                 fault.text);
-        return false;
-    }
-    return true;
-}
-
 /* The log is written when the save begins and synced when it ends: a crash in
  * between leaves what an unsynced write may leave. */
 static void saved(struct sim *s, struct event *e)
@@ -454,9 +427,14 @@ static void saved(struct sim *s, struct event *e)
     }
     struct fault fault = {{0}};
     enum status st = ST_OK;
+    if (m->saving[0].snapshot != NULL && !install_is_ready(m)) {
+        sim_at(s, e, s->now_ns + 1 * MS, saved);
+        member_turn(m);
+        return;
+    }
     if (m->saving[0].snapshot != NULL) {
         disk_calm(m); /* node/install.c is tested elsewhere */
-        st = install(m, &m->saving[0], &fault);
+        st = install_carry_out(m, &m->saving[0], &fault);
         if (st == ST_OK) {
             st = append(m, &m->saving[0], &fault);
         }
@@ -594,18 +572,17 @@ void member_turn(struct member *m)
     }
 }
 
-void member_receive(struct member *m, struct raft_message *take,
-                    struct bytes state)
+void member_receive(struct member *m, struct member *from,
+                    struct raft_message *take, struct bytes state,
+                    bool *ret_waits)
 {
     const bool is_state = take->type == RAFT_MSG_SNAPSHOT;
-    /* One that has arrived is declined as long as the one before is on its way
-     * into place, as node/receiver.c does. */
-    const bool busy = (m->saving_count > 0 && m->saving[0].snapshot != NULL) ||
-                      (m->up && replica_snapshot_waits(m->replica));
-    if (m->up && !m->paused && !m->broken && !(is_state && busy) &&
-        (!is_state || import(m, state))) {
+    *ret_waits = false;
+    if (m->up && !m->paused && !m->broken) {
         struct fault fault = {{0}};
-        if (replica_receive(m->replica, take, &fault) != ST_OK) {
+        if (is_state) {
+            *ret_waits = install_offer(m, from, take, state);
+        } else if (replica_receive(m->replica, take, &fault) != ST_OK) {
             sim_fail(m->sim, "member %u: %s", member_number(m), fault.text);
         }
     }

@@ -27,7 +27,7 @@ struct member *network_member(struct sim *s, uint64_t id)
 }
 
 /* The host that sends a state always hears what became of it. */
-static void report(struct member *from, uint64_t to, bool ok)
+void network_report(struct member *from, uint64_t to, bool ok)
 {
     if (from->up) {
         replica_report_snapshot(from->replica, to, ok);
@@ -35,11 +35,13 @@ static void report(struct member *from, uint64_t to, bool ok)
     }
 }
 
-static void deliver(struct flight *f, struct member *from, struct member *to)
+/* *ret_waits: what becomes of it is not known yet. */
+static void deliver(struct flight *f, struct member *from, struct member *to,
+                    bool *ret_waits)
 {
     switch (f->kind) {
     case FLIGHT_MESSAGE:
-        member_receive(to, &f->message, buf_bytes(&f->bytes));
+        member_receive(to, from, &f->message, buf_bytes(&f->bytes), ret_waits);
         break;
     case FLIGHT_LEASE:
         member_receive_lease(to, from->id, buf_bytes(&f->bytes));
@@ -66,6 +68,7 @@ static void arrive(struct sim *s, struct event *e)
     struct member *to = network_member(s, to_id);
     const bool is_state =
         f->kind == FLIGHT_MESSAGE && f->message.type == RAFT_MSG_SNAPSHOT;
+    bool waits = false;
     bool arrives = to != NULL && !to->gone && !f->is_lost && !from->muted &&
                    !s->cut[from - s->members][to - s->members];
     if (!arrives) {
@@ -74,11 +77,11 @@ static void arrive(struct sim *s, struct event *e)
         arrives = false;
         membership_refuse(to, from);
     } else {
-        deliver(f, from, to);
+        deliver(f, from, to, &waits);
     }
     network_free(&f->event);
-    if (is_state) {
-        report(from, to_id, arrives);
+    if (is_state && !waits) {
+        network_report(from, to_id, arrives);
     }
 }
 

@@ -10,7 +10,14 @@ static void act(struct sim *s, struct event *e);
 
 static void check_revision(struct watcher *w, const struct change *c)
 {
-    if (c->revision < w->past) {
+    /* Where a state came, what is gone since the revision before may come in
+     * several calls. */
+    int64_t again = 0;
+    if (w->gaps_count > 0) {
+        again = w->gaps[w->gaps_count - 1].from + 1;
+        again = again > w->start ? again : w->start;
+    }
+    if (c->revision < w->past && c->revision != again) {
         sim_fail(w->sim, "watcher %u was given revision %lld again", w->number,
                  (long long)c->revision);
     }
@@ -36,8 +43,11 @@ static void on_end(struct kv_watch *kw, enum status why,
 {
     struct watcher *w = container_of(kw, struct watcher, watch);
     const int64_t asked = w->sim->compact_asked;
-    if (why == ST_COMPACTED &&
-        (compact_revision > asked || w->past >= compact_revision)) {
+    if (why == ST_COMPACTED && w->gaps_count > 0) {
+        sim_fail(w->sim, "watcher %u lost its place when another state came",
+                 w->number);
+    } else if (why == ST_COMPACTED &&
+               (compact_revision > asked || w->past >= compact_revision)) {
         sim_fail(w->sim,
                  "watcher %u at %lld was told that all below %lld is gone; "
                  "nobody compacted beyond %lld",
@@ -69,14 +79,70 @@ static void check_prev(struct watcher *w, const struct change *c,
     }
 }
 
+/* What differed, told where there was no history; the next that was seen. */
+static size_t check_gap(struct watcher *w, size_t gap, size_t at,
+                        const struct changes *all, bool is_complete)
+{
+    struct changes due = {0}, wanted = {0};
+    size_t next = 0;
+    changes_between(all, w->gaps[gap].from, w->gaps[gap].at, w->start, &due);
+    for (size_t i = 0; i < due.count; i++) {
+        if (is_for(w, &due.list[i])) {
+            changes_add(&wanted, due.list[i]);
+        }
+    }
+    while (at < w->seen.count && next < wanted.count &&
+           changes_take(&wanted, &next, &w->seen.list[at])) {
+        at++;
+    }
+    if (next < wanted.count && (at < w->seen.count || is_complete)) {
+        sim_fail(w->sim,
+                 "watcher %u was not told that key %u is %llu since revision "
+                 "%lld, when a state came",
+                 w->number, wanted.list[next].key,
+                 (unsigned long long)wanted.list[next].value,
+                 (long long)wanted.list[next].revision);
+    }
+    changes_fini(&due);
+    changes_fini(&wanted);
+    return at;
+}
+
+static void check_one(struct watcher *w, const struct change *got,
+                      const struct change *want, const struct changes *all)
+{
+    if (got->revision != want->revision || got->key != want->key ||
+        got->value != want->value) {
+        sim_fail(w->sim,
+                 "watcher %u saw revision %lld key %u value %llu where "
+                 "revision %lld key %u value %llu was due",
+                 w->number, (long long)got->revision, got->key,
+                 (unsigned long long)got->value, (long long)want->revision,
+                 want->key, (unsigned long long)want->value);
+        return;
+    }
+    check_prev(w, got, all);
+    const bool is_last = want + 1 == all->list + all->count;
+    if (got->is_last && !is_last && is_for(w, want + 1) &&
+        want[1].revision == want->revision) {
+        sim_fail(w->sim, "watcher %u was given a part of revision %lld",
+                 w->number, (long long)want->revision);
+    }
+}
+
 /* all: the final history, or as much of it as is known. */
 static void check_seen(struct watcher *w, const struct changes *all,
                        bool is_complete)
 {
-    size_t at = 0;
+    size_t at = 0, gap = 0;
     for (size_t i = changes_at(all, w->start);
          i < all->count && !sim_failed(w->sim); i++) {
         const struct change *want = &all->list[i];
+        if (gap < w->gaps_count && want->revision > w->gaps[gap].from) {
+            at = check_gap(w, gap, at, all, is_complete);
+            i = changes_at(all, w->gaps[gap++].at + 1) - 1;
+            continue;
+        }
         if (!is_for(w, want)) {
             continue;
         }
@@ -87,25 +153,9 @@ static void check_seen(struct watcher *w, const struct changes *all,
             }
             return;
         }
-        const struct change *got = &w->seen.list[at++];
-        if (got->revision != want->revision || got->key != want->key ||
-            got->value != want->value) {
-            sim_fail(w->sim,
-                     "watcher %u saw revision %lld key %u value %llu where "
-                     "revision %lld key %u value %llu was due",
-                     w->number, (long long)got->revision, got->key,
-                     (unsigned long long)got->value, (long long)want->revision,
-                     want->key, (unsigned long long)want->value);
-            return;
-        }
-        check_prev(w, got, all);
-        if (got->is_last && i + 1 < all->count && is_for(w, want + 1) &&
-            want[1].revision == want->revision) {
-            sim_fail(w->sim, "watcher %u was given a part of revision %lld",
-                     w->number, (long long)want->revision);
-        }
+        check_one(w, &w->seen.list[at++], want, all);
     }
-    if (at < w->seen.count) {
+    if (at < w->seen.count && !sim_failed(w->sim)) {
         sim_fail(w->sim, "watcher %u saw revision %lld, which never was",
                  w->number, (long long)w->seen.list[at].revision);
     }
@@ -150,6 +200,7 @@ static void begin(struct watcher *w, struct member *m)
         w->watch.start_revision =
             1 + (int64_t)prng_below(&s->prng, (uint64_t)now + 3);
     }
+    w->gaps_count = 0;
     w->start = w->watch.start_revision > 0 ? w->watch.start_revision : now + 1;
     w->past = w->start;
     sim_note(s, "watcher %u from %lld", w->number, (long long)w->start);
@@ -167,6 +218,22 @@ static void act(struct sim *s, struct event *e)
         begin(w, m);
     }
     sim_at(s, e, s->now_ns + (int64_t)prng_below(&s->prng, 2000 * MS), act);
+}
+
+void watchers_expect(struct member *m, int64_t from, int64_t at)
+{
+    for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
+        struct watcher *w = &m->sim->watchers[i];
+        if (w->member != m || w->start >= at) {
+            continue; /* history has what it wants */
+        }
+        if (kv_watched(replica_kv(m->replica), &w->watch) < from) {
+            continue; /* it came when it was to begin with the other state */
+        }
+        must(w->gaps_count < GAPS_MAX);
+        w->gaps[w->gaps_count].from = from;
+        w->gaps[w->gaps_count++].at = at;
+    }
 }
 
 void watchers_forget(struct sim *s, const struct member *m)
