@@ -87,6 +87,15 @@ struct kv_range_spec {
      * exact).  Spares a walk over the rest of the range, which the pages of a
      * long listing would each repeat. */
     bool count_bounded;
+
+    /* Extension, of kv_range only, for a range in key order without groups: it
+     * may be answered in slices, so that a long one does not hold up others.
+     * After about so many keys looked at, or bytes of keys and values gathered,
+     * the answer ends, and its `next` says from where to ask for the rest (at
+     * the same revision).  `count` and `more` are then the slice's own.  0: no
+     * such bound.  Who does not know slices answers everything. */
+    uint32_t slice_keys;
+    uint32_t slice_bytes;
 };
 
 struct kv_range_result {
@@ -95,6 +104,9 @@ struct kv_range_result {
     bool more;     /* the limit cut the answer */
     bool presumed; /* see may_presume */
     int64_t count; /* keys in the range, whatever the limit */
+    /* Where a slice ended: perhaps the key of what comes then.  Empty: nothing
+     * is left. */
+    struct bytes next;
 };
 
 struct kv_put {

@@ -113,6 +113,8 @@ struct merge {
     struct buf history_scratch, seek_scratch;
     struct arena *keys; /* where keys that need memory go */
     struct bytes end;   /* keys from here on are not looked at; empty: none */
+    uint32_t keys_left; /* to look at, live or not, before it pauses */
+    bool paused;
 };
 
 /* The arena must outlive the keys that are handed out. */
@@ -121,13 +123,15 @@ enum status merge_open(struct merge *m, const struct store *s, int64_t revision,
 void merge_close(struct merge *m); /* a zeroed one is fine */
 enum status merge_seek(struct merge *m, struct bytes key,
                        struct fault *reterr) MUST_USE;
-/* The next live key; *ret_found false at the end. */
+/* The next live key; *ret_found false at the end, or when it pauses. */
 enum status merge_next(struct merge *m, bool *ret_found, struct bytes *ret_key,
                        struct version *ret, struct fault *reterr) MUST_USE;
 
 /* For those who want all versions (hash.c): the least key that any source
  * stands on, and what the history cursor stands on after it was moved. */
 bool merge_least_key(const struct merge *m, struct bytes *ret);
+/* The same, before the end. */
+bool merge_stands_on(const struct merge *m, struct bytes *ret);
 enum status merge_history_arrived(struct merge *m, int64_t *ret_revision,
                                   struct fault *reterr) MUST_USE;
 

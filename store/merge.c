@@ -19,6 +19,7 @@ enum status merge_open(struct merge *m, const struct store *s, int64_t revision,
     *m = (struct merge){.store = s,
                         .revision = revision,
                         .with_history = revision < s->view.revision,
+                        .keys_left = UINT32_MAX,
                         .keys = keys};
     enum status st =
         tree_cursor_open(&m->current, &s->view.trees[TREE_CURRENT], reterr);
@@ -186,16 +187,22 @@ static enum status take(struct merge *m, struct bytes key, bool *ret_found,
 
 /* Asked before each key, also those that are not live: behind a range there may
  * be a million that are newer than the revision. */
-static bool is_behind_end(const struct merge *m, struct bytes key)
+bool merge_stands_on(const struct merge *m, struct bytes *ret)
 {
-    return m->end.size > 0 && bytes_compare(key, m->end) >= 0;
+    return merge_least_key(m, ret) &&
+           (m->end.size == 0 || bytes_compare(*ret, m->end) < 0);
 }
 
 enum status merge_next(struct merge *m, bool *ret_found, struct bytes *ret_key,
                        struct version *ret, struct fault *reterr)
 {
     struct bytes key;
-    while (merge_least_key(m, &key) && !is_behind_end(m, key)) {
+    while (merge_stands_on(m, &key)) {
+        if (m->keys_left == 0) {
+            m->paused = true;
+            break;
+        }
+        m->keys_left--;
         if (key.data == m->history_scratch.data) {
             key = arena_copy(m->keys, key); /* the next move overwrites it */
         }

@@ -68,6 +68,8 @@ struct ranging {
     struct gather gather;
     int64_t count;
     bool more;
+    uint64_t bytes;    /* of keys and values gathered */
+    struct bytes next; /* where a slice ended */
     struct fault *reterr;
 };
 
@@ -102,6 +104,7 @@ static enum status found_key(struct ranging *r, struct bytes key,
         &item, r->reterr);
     if (st == ST_OK) {
         *gather_add(&r->gather) = item;
+        r->bytes += item.key.size + item.value.size;
     }
     return st;
 }
@@ -134,15 +137,22 @@ static enum status found_group(struct ranging *r, struct bytes name,
     return ST_OK;
 }
 
-static bool in_range(const struct kv_keys *keys, struct bytes key)
-{
-    return keys_unbounded(keys) || bytes_compare(key, keys->end) < 0;
-}
-
 /* Whether the rest of the range need not be looked at. */
 static bool done_early(const struct ranging *r)
 {
     return r->spec->count_bounded && r->more;
+}
+
+/* What needs all items before it can give one comes whole. */
+static bool is_sliced(const struct ranging *r)
+{
+    return !r->custom && !r->sorted && !r->spec->grouped;
+}
+
+static bool slice_is_full(const struct ranging *r)
+{
+    return r->spec->slice_bytes > 0 && is_sliced(r) &&
+           r->bytes >= r->spec->slice_bytes;
 }
 
 /* The group that stands next, decided by the index alone: it says whether any
@@ -153,8 +163,7 @@ static enum status pass_group(struct ranging *r, struct merge *m,
 {
     struct bytes key;
     *ret_passed = false;
-    if (!r->at_newest || !merge_least_key(m, &key) ||
-        !in_range(&r->spec->keys, key)) {
+    if (!r->at_newest || !merge_stands_on(m, &key)) {
         return ST_OK;
     }
     const struct bytes name = {key.data, group_size(r->spec, key)};
@@ -193,7 +202,7 @@ static enum status walk(struct ranging *r, struct merge *m)
 {
     const struct kv_keys *keys = &r->spec->keys;
     enum status st = merge_seek(m, keys->key, r->reterr);
-    while (st == ST_OK && !done_early(r)) {
+    while (st == ST_OK && !done_early(r) && !slice_is_full(r)) {
         struct bytes key;
         struct version v;
         bool found, passed = false;
@@ -246,7 +255,15 @@ static enum status run_many(struct ranging *r)
         merge_open(&m, r->store, r->revision, r->gather.arena, r->reterr);
     if (st == ST_OK) {
         m.end = keys_unbounded(keys) ? BYTES_NONE : keys->end;
+        if (r->spec->slice_keys > 0 && is_sliced(r)) {
+            m.keys_left = r->spec->slice_keys;
+        }
         st = walk(r, &m);
+    }
+    struct bytes next;
+    if (st == ST_OK && (m.paused || slice_is_full(r)) &&
+        merge_stands_on(&m, &next)) {
+        r->next = arena_copy(r->gather.arena, next);
     }
     merge_close(&m);
     return st;
@@ -298,6 +315,7 @@ enum status range_run(const struct store *s, const struct kv_range_spec *spec,
     *ret = (struct kv_range_result){.items = r.gather.items,
                                     .items_count = r.gather.count,
                                     .more = r.more,
-                                    .count = r.count};
+                                    .count = r.count,
+                                    .next = r.next};
     return ST_OK;
 }

@@ -214,6 +214,52 @@ static void compare_range(struct run *r, const struct kv_range_spec *spec,
     free(wanted);
 }
 
+/* Slices put together are the whole, wherever they are cut. */
+static void check_slices(struct run *r, const struct kv_range_spec *spec,
+                         const struct kv_range_result *whole)
+{
+    struct store_results *results = store_results_new();
+    struct buf next = {.size = 0};
+    struct kv_range_spec slice = *spec;
+    size_t items = 0;
+    int64_t count = 0;
+    bool more = false;
+    slice.count_bounded = false;
+    slice.revision = spec->revision > 0 ? spec->revision : r->model.revision;
+    do {
+        struct kv_range_result got;
+        slice.slice_keys = below(r, 2) == 0 ? 1 + below(r, 4) : 0;
+        slice.slice_bytes = below(r, 2) == 0 ? 1 + below(r, 40) : 0;
+        store_results_clear(results);
+        AGREE(r, store_range(r->rig.store, &slice, results, &got,
+                             &r->rig.fault) == ST_OK);
+        for (size_t i = 0; i < got.items_count; i++) {
+            AGREE(r, items < whole->items_count);
+            const struct kv_item *wanted = &whole->items[items++];
+            AGREE(r, bytes_equal(got.items[i].key, wanted->key));
+            AGREE(r, bytes_equal(got.items[i].value, wanted->value));
+            AGREE(r, got.items[i].mod_revision == wanted->mod_revision);
+        }
+        AGREE(r, slice.slice_keys == 0 || got.count <= slice.slice_keys);
+        AGREE(r, slice.slice_keys > 0 || slice.slice_bytes > 0 ||
+                     got.next.size == 0);
+        AGREE(r, got.next.size == 0 ||
+                     bytes_compare(got.next, slice.keys.key) > 0);
+        count += got.count;
+        more = more || got.more || (slice.count_only && got.count > 0);
+        buf_clear(&next);
+        buf_append(&next, got.next);
+        slice.keys.key = buf_bytes(&next);
+        slice.limit = spec->limit > 0 ? spec->limit - (int64_t)items : 0;
+        slice.count_only = spec->limit > 0 && slice.limit == 0;
+    } while (next.size > 0);
+    AGREE(r, items == whole->items_count);
+    AGREE(r, more == whole->more);
+    AGREE(r, spec->count_bounded || count == whole->count);
+    buf_fini(&next);
+    store_results_free(results);
+}
+
 static void check_range(struct run *r, const struct kv_range_spec *spec)
 {
     struct kv_range_result got;
@@ -230,6 +276,9 @@ static void check_range(struct run *r, const struct kv_range_spec *spec)
                      r->rig.fault.text);
         }
         compare_range(r, spec, &got, r->model.revision);
+        if (!spec->grouped) {
+            check_slices(r, spec, &got);
+        }
     }
 }
 
