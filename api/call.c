@@ -301,17 +301,25 @@ bool api_submit_admin(struct api_call *c, struct kv_call *call,
     return true;
 }
 
-bool api_call_back(struct api_call *c)
+bool api_call_returned(struct api_call *c)
 {
-    const struct kv_call *call = c->waiting;
-    must(call != NULL);
-    if (api_call_hold(c, call)) {
+    must(c->waiting != NULL);
+    if (api_call_hold(c, c->waiting)) {
         return false;
     }
     c->waiting = NULL;
     c->api->held--;
     if (c->grpc == NULL) {
         api_release(c);
+        return false;
+    }
+    return true;
+}
+
+bool api_call_back(struct api_call *c)
+{
+    const struct kv_call *call = c->waiting;
+    if (!api_call_returned(c)) {
         return false;
     }
     if (call->status != ST_OK) {
@@ -351,6 +359,11 @@ void api_end(struct api_call *c)
 
 void api_send_end(struct api_call *c)
 {
+    if (grpc_message_size(c->grpc) > API_MESSAGE_MAX) {
+        grpc_drop_message(c->grpc);
+        api_fail(c, API_MESSAGE_TOO_LARGE);
+        return;
+    }
     (void)api_send(c); /* nothing comes after it that could pause */
     api_end(c);
 }
@@ -364,4 +377,13 @@ void api_fail(struct api_call *c, struct api_error why)
 void api_fail_status(struct api_call *c, enum status st)
 {
     api_fail(c, api_error_of(st));
+}
+
+void api_refuse(struct api_call *c, enum status st, const struct fault *fault)
+{
+    if (st == ST_INVALID) {
+        api_fail(c, (struct api_error){GRPC_INTERNAL, fault->text});
+    } else {
+        api_fail_status(c, st);
+    }
 }

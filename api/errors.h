@@ -20,6 +20,8 @@ struct api_error api_error_of(enum status st);
       "RangeStream does not support sorting, except by key ascending")         \
     X(STREAM_FILTER, GRPC_UNIMPLEMENTED,                                       \
       "RangeStream does not support filters by revision")                      \
+    X(MESSAGE_TOO_LARGE, GRPC_RESOURCE_EXHAUSTED,                              \
+      "grpc: trying to send message larger than max (2147483647)")             \
     X(WATCH_CANCELED, GRPC_CANCELLED, "etcdserver: watch canceled")            \
     X(NOT_SUPPORTED, GRPC_UNIMPLEMENTED, "not supported by this server")       \
     X(UNKNOWN_SERVICE, GRPC_NOT_FOUND, "unknown service")                      \

@@ -11,6 +11,8 @@
 #define NS_PER_MS INT64_C(1000000)
 
 #define GRPC_CODES_COUNT 17
+#define API_MESSAGE_MAX                                                        \
+    INT32_MAX /* bytes of a response, as of a gRPC server's */
 
 struct api_call;
 struct api_method;
@@ -163,6 +165,8 @@ bool api_submit_admin(struct api_call *c, struct kv_call *call,
 /* kv or admin is done: false when nobody is to be answered any more, or the
  * client has just been told why it failed. */
 bool api_call_back(struct api_call *c);
+/* The same, but failing is left to who asks. */
+bool api_call_returned(struct api_call *c);
 
 /* Its answer, soon or at once, will be of no use any more. */
 void api_cancel_waiting(struct api_call *c);
@@ -178,6 +182,8 @@ void api_end(struct api_call *c);      /* success */
 void api_send_end(struct api_call *c); /* the only message, then success */
 void api_fail(struct api_call *c, struct api_error why);
 void api_fail_status(struct api_call *c, enum status st);
+/* For a request whose bytes are no such message: what a gRPC server says. */
+void api_refuse(struct api_call *c, enum status st, const struct fault *fault);
 /* Nobody is to be answered; what belongs to the call is freed. */
 void api_release(struct api_call *c);
 

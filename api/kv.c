@@ -1,50 +1,7 @@
-/* etcdserverpb.KV, all but RangeStream. */
+/* etcdserverpb.KV: what changes something. */
 
 #include "api/internal.h"
 #include "proto/kv_response.h"
-
-/* Bytes that are no such message: what a gRPC server says of them. */
-static void refuse(struct api_call *c, enum status st,
-                   const struct fault *fault)
-{
-    if (st == ST_INVALID) {
-        api_fail(c, (struct api_error){GRPC_INTERNAL, fault->text});
-    } else {
-        api_fail_status(c, st);
-    }
-}
-
-static void range_done(struct kv_call *call)
-{
-    struct api_call *c = container_of(call, struct api_call, range.call);
-    if (api_call_back(c)) {
-        kv_response_range(api_begin(c), &c->range.call.header,
-                          &c->range.result);
-        api_send_end(c);
-    }
-}
-
-void api_range(struct api_call *c, struct bytes message)
-{
-    struct fault fault;
-    c->range = (struct kv_range){0};
-    const enum status st =
-        kv_request_range(api_keep(c, message), &c->range.spec, &fault);
-    if (st != ST_OK) {
-        refuse(c, st, &fault);
-        return;
-    }
-    if (c->api->is_learner && !c->range.spec.serializable) {
-        api_fail_status(c, ST_LEARNER);
-        return;
-    }
-    const struct api_error e = api_check_range(&c->range.spec);
-    if (e.code != GRPC_OK) {
-        api_fail(c, e);
-        return;
-    }
-    api_submit_range(c, range_done);
-}
 
 /* One operation is a transaction of one. */
 static void submit_op(struct api_call *c, void (*done)(struct kv_call *))
@@ -78,7 +35,7 @@ void api_put(struct api_call *c, struct bytes message)
     const enum status st =
         kv_request_put(api_keep(c, message), &c->op.put, &fault);
     if (st != ST_OK) {
-        refuse(c, st, &fault);
+        api_refuse(c, st, &fault);
         return;
     }
     submit_op(c, put_done);
@@ -104,7 +61,7 @@ void api_delete(struct api_call *c, struct bytes message)
     const enum status st =
         kv_request_delete(api_keep(c, message), &c->op.delete_range, &fault);
     if (st != ST_OK) {
-        refuse(c, st, &fault);
+        api_refuse(c, st, &fault);
         return;
     }
     submit_op(c, delete_done);
@@ -149,7 +106,7 @@ void api_txn(struct api_call *c, struct bytes message)
     const enum status st = kv_request_txn(api_keep(c, message), ops_max,
                                           &c->txn.spec, &c->memory, &fault);
     if (st != ST_OK) {
-        refuse(c, st, &fault);
+        api_refuse(c, st, &fault);
         return;
     }
     const struct api_error e = api_check_txn(&c->txn.spec, ops_max);
@@ -177,7 +134,7 @@ void api_compact(struct api_call *c, struct bytes message)
     const enum status st = kv_request_compact(message, &c->compact.revision,
                                               &c->compact.physical, &fault);
     if (st != ST_OK) {
-        refuse(c, st, &fault);
+        api_refuse(c, st, &fault);
         return;
     }
     api_submit_compact(c, compact_done);

@@ -117,6 +117,8 @@ int64_t grpc_call_deadline_ns(const struct grpc_call *c);
  * Returns false when the connection has enough to send: wait for on_writable.
  * What was given is kept all the same. */
 struct buf *grpc_begin_message(struct grpc_call *c);
+size_t grpc_message_size(struct grpc_call *c); /* so far */
+void grpc_drop_message(struct grpc_call *c);   /* as if it was not begun */
 bool grpc_end_message(struct grpc_call *c);
 bool grpc_send(struct grpc_call *c, struct bytes message);
 /* Ends the call with a gRPC code; c is the server's from then on.  text: the

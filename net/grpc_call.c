@@ -324,13 +324,26 @@ struct buf *grpc_begin_message(struct grpc_call *c)
     return body;
 }
 
-bool grpc_end_message(struct grpc_call *c)
+size_t grpc_message_size(struct grpc_call *c)
+{
+    must(c->encoding_message);
+    const struct buf *body = http2_body(&c->stream);
+    must(body->size >= c->message_at + GRPC_PREFIX_SIZE);
+    return body->size - c->message_at - GRPC_PREFIX_SIZE;
+}
+
+void grpc_drop_message(struct grpc_call *c)
 {
     must(c->encoding_message);
     c->encoding_message = false;
+    buf_resize(http2_body(&c->stream), c->message_at);
+}
+
+bool grpc_end_message(struct grpc_call *c)
+{
+    const size_t size = grpc_message_size(c);
     struct buf *body = http2_body(&c->stream);
-    must(body->size >= c->message_at + GRPC_PREFIX_SIZE);
-    const size_t size = body->size - c->message_at - GRPC_PREFIX_SIZE;
+    c->encoding_message = false;
     must(size <= UINT32_MAX);
     uint8_t *prefix = body->data + c->message_at;
     prefix[0] = 0;

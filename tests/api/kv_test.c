@@ -325,35 +325,60 @@ TEST(kv, one_linearizable_range_makes_all_of_a_transaction_so)
     rig_end(&r);
 }
 
-/* --- RangeStream --- */
+/* --- ranges in slices --- */
 
-/* Answers a page of keys k0, k1, ... of `total` from the asked one on. */
-static void answer_page(struct rig *r, int total, int *ret_asked)
+#define KEYS      40 /* k00 to k39 */
+#define PER_SLICE 10
+
+/* Answers as a store that looks at ten keys in a slice: items up to the limit,
+ * the rest counted. */
+static void answer_slice(struct rig *r, bool at_newest)
 {
     struct kv_call *call = rig_take(r);
     EXPECT(call != NULL);
     struct kv_range *q = container_of(call, struct kv_range, call);
-    static char keys[64][8];
-    static struct kv_item items[64];
-    size_t count = 0;
-    int first = 0;
-    for (int i = 0; i < total; i++) {
+    const struct kv_range_spec *spec = &q->spec;
+    static char keys[KEYS + 1][8];
+    static struct kv_item items[KEYS];
+    struct kv_range_result result = {.items = items};
+    EXPECT(spec->slice_keys > 0 && spec->slice_bytes > 0);
+    EXPECT_INT(spec->revision, at_newest ? 0 : 10);
+    EXPECT(spec->serializable == (spec->keys.key.size > 1));
+    for (int i = 0; i < KEYS && result.next.size == 0; i++) {
         (void)snprintf(keys[i], sizeof keys[i], "k%02d", i);
         const struct bytes key = bytes_of(keys[i]);
-        if (bytes_compare(key, q->spec.keys.key) < 0) {
-            first = i + 1;
-        } else if (count < (size_t)q->spec.limit) {
-            items[count++] = (struct kv_item){.key = key, .mod_revision = 2};
+        if (bytes_compare(key, spec->keys.key) < 0) {
+            continue;
         }
+        if (result.count == PER_SLICE) {
+            result.next = key;
+            break;
+        }
+        result.count++;
+        if (spec->count_only) {
+            continue;
+        }
+        if (spec->limit > 0 && (int64_t)result.items_count == spec->limit) {
+            result.more = true;
+            continue;
+        }
+        items[result.items_count++] =
+            (struct kv_item){.key = key, .mod_revision = 2};
     }
-    *ret_asked = (int)q->spec.limit;
-    EXPECT_INT(q->spec.revision, first == 0 ? 0 : 10);
-    q->result = (struct kv_range_result){
-        .items = items,
-        .items_count = count,
-        .more = first + (int)count < total,
-        .count = q->spec.count_bounded ? (int64_t)count : total - first};
+    q->result = result;
     rig_done(r, call, ST_OK);
+}
+
+static void ask_for_all(struct grpc_call *c, const char *method, int64_t limit,
+                        bool count_only)
+{
+    Etcdserverpb__RangeRequest q = ETCDSERVERPB__RANGE_REQUEST__INIT;
+    q.key = text("k");
+    q.range_end = text("l");
+    q.limit = limit;
+    q.count_only = count_only;
+    call_begin(c, method);
+    call_message(c, &q);
 }
 
 /* Pieces of one revision, whatever is written meanwhile; the last one carries
@@ -365,23 +390,14 @@ TEST(kv, a_range_stream_is_a_range_in_pieces)
         struct rig r;
         struct grpc_call c = {0};
         rig_begin(&r);
-        Etcdserverpb__RangeRequest q = ETCDSERVERPB__RANGE_REQUEST__INIT;
-        q.key = text("k");
-        q.range_end = text("l");
-        q.limit = limit;
-        call_begin(&c, "/etcdserverpb.KV/RangeStream");
+        ask_for_all(&c, "/etcdserverpb.KV/RangeStream", limit, false);
         c.choked = true;
-        call_message(&c, &q);
-        int asked;
-        answer_page(&r, 40, &asked);
-        EXPECT_INT(asked, 10);
+        answer_slice(&r, true);
         EXPECT(rig_take(&r) == NULL); /* it waits for room */
         r.status.header.revision = 99;
         call_unchoke(&c);
-        answer_page(&r, 40, &asked);
-        EXPECT_INT(asked, limit > 0 ? 15 : 20);
-        if (limit == 0) {
-            answer_page(&r, 40, &asked);
+        for (int i = 1; i < KEYS / PER_SLICE; i++) {
+            answer_slice(&r, false);
         }
         EXPECT(c.finished);
         EXPECT_INT(c.code, 0);
@@ -394,15 +410,121 @@ TEST(kv, a_range_stream_is_a_range_in_pieces)
             kvs += p->n_kvs;
             const bool last = c.messages_read == c.messages_count;
             EXPECT_INT(p->header != NULL, last);
-            EXPECT_INT(p->count, last ? 40 : 0);
+            EXPECT_INT(p->count, last ? KEYS : 0);
             EXPECT_INT(p->more, last && limit > 0);
             if (last) {
                 EXPECT_INT(p->header->revision, 10);
             }
             rig_free(m);
         }
-        EXPECT_INT(kvs, limit > 0 ? 25 : 40);
+        EXPECT_INT(kvs, limit > 0 ? 25 : KEYS);
         call_fini(&c);
         rig_end(&r);
     }
+}
+
+/* Who asks for everything gets one answer, and meanwhile others get theirs. */
+TEST(kv, a_long_range_is_gathered_from_slices)
+{
+    static const struct {
+        int64_t limit;
+        bool count_only;
+        size_t kvs;
+        bool more;
+    } rows[] = {
+        {0, false, KEYS, false}, {KEYS, false, KEYS, false},
+        {25, false, 25, true},   {20, false, 20, true}, /* a slice ends there */
+        {3, false, 3, true},     {0, true, 0, false},
+        {3, true, 0, false}};
+    for (size_t i = 0; i < count_of(rows); i++) {
+        struct rig r;
+        struct grpc_call c = {0};
+        rig_begin(&r);
+        ask_for_all(&c, "/etcdserverpb.KV/Range", rows[i].limit,
+                    rows[i].count_only);
+        answer_slice(&r, true);
+        r.status.header.revision = 99;
+        for (int n = 1; n < KEYS / PER_SLICE; n++) {
+            EXPECT(!c.finished);
+            answer_slice(&r, false);
+        }
+        EXPECT(c.finished);
+        EXPECT_INT(c.code, 0);
+        EXPECT_INT(c.messages_count, 1);
+        Etcdserverpb__RangeResponse *p =
+            call_next(&c, &etcdserverpb__range_response__descriptor);
+        EXPECT_INT(p->header->revision, 10);
+        EXPECT_INT(p->count, KEYS);
+        EXPECT_INT(p->n_kvs, rows[i].kvs);
+        EXPECT_INT(p->more, rows[i].more);
+        for (size_t n = 0; n < p->n_kvs; n++) {
+            char key[32];
+            (void)snprintf(key, sizeof key, "k%02zu", n);
+            EXPECT(p->kvs[n]->key.len == 3 &&
+                   memcmp(p->kvs[n]->key.data, key, 3) == 0);
+        }
+        rig_free(p);
+        call_fini(&c);
+        rig_end(&r);
+    }
+}
+
+/* The revision of the first slice may be compacted before the last is read:
+ * whoever asked for the newest state gets a newer one, in one piece; whoever
+ * asked for that revision is told. */
+TEST(kv, a_long_range_survives_a_compaction)
+{
+    for (int64_t revision = 0; revision <= 10; revision += 10) {
+        struct rig r;
+        struct grpc_call c = {0};
+        rig_begin(&r);
+        Etcdserverpb__RangeRequest q = ETCDSERVERPB__RANGE_REQUEST__INIT;
+        q.key = text("k");
+        q.range_end = text("l");
+        q.revision = revision;
+        call_ask(&c, "/etcdserverpb.KV/Range", &q);
+        answer_slice(&r, revision == 0);
+        struct kv_call *call = rig_take(&r);
+        rig_done(&r, call, ST_COMPACTED);
+        if (revision > 0) {
+            EXPECT(c.finished);
+            EXPECT_INT(c.code, GRPC_OUT_OF_RANGE);
+        } else {
+            call = rig_take(&r);
+            struct kv_range *again = container_of(call, struct kv_range, call);
+            EXPECT_INT(again->spec.slice_keys, 0);
+            EXPECT_INT(again->spec.slice_bytes, 0);
+            EXPECT_INT(again->spec.revision, 0);
+            EXPECT(bytes_equal(again->spec.keys.key, bytes_of("k")));
+            static const struct kv_item item = {.mod_revision = 11};
+            again->result = (struct kv_range_result){
+                .items = &item, .items_count = 1, .count = 1};
+            r.status.header.revision = 11;
+            rig_done(&r, call, ST_OK);
+            Etcdserverpb__RangeResponse *p =
+                call_next(&c, &etcdserverpb__range_response__descriptor);
+            EXPECT_INT(p->n_kvs, 1);
+            EXPECT_INT(p->count, 1);
+            rig_free(p);
+        }
+        call_fini(&c);
+        rig_end(&r);
+    }
+}
+
+/* A client that goes away in the middle. */
+TEST(kv, a_long_range_ends_with_its_client)
+{
+    struct rig r;
+    struct grpc_call c = {0};
+    rig_begin(&r);
+    ask_for_all(&c, "/etcdserverpb.KV/Range", 0, false);
+    answer_slice(&r, true);
+    call_reset(&c);
+    EXPECT_INT(r.cancelled, 1);
+    rig_done(&r, rig_take(&r), ST_CANCELED);
+    EXPECT_INT(api_calls(r.api), 0);
+    EXPECT_INT(c.messages_count, 0);
+    call_fini(&c);
+    rig_end(&r);
 }

@@ -187,6 +187,16 @@ struct buf *grpc_begin_message(struct grpc_call *c)
     return &c->messages[c->messages_count];
 }
 
+size_t grpc_message_size(struct grpc_call *c)
+{
+    return c->messages[c->messages_count].size;
+}
+
+void grpc_drop_message(struct grpc_call *c)
+{
+    buf_clear(&c->messages[c->messages_count]);
+}
+
 bool grpc_end_message(struct grpc_call *c)
 {
     c->messages_count++;
