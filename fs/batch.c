@@ -44,31 +44,12 @@ static void note_move(struct fs *fs, struct fs_change *c,
     fs_node_adopt(fs, n, item, revision);
 }
 
-/* A file that has the key by now meets one that is just being made there, which
- * goes on as it; as if it had been opened later. */
-static bool is_met_by_pending(struct fs *fs, struct fs_change *c,
-                              const struct kv_item *item, int64_t revision)
-{
-    struct fs_node *pending = fs_node_find(fs, false, item->key);
-    struct fs_node *n = fs_node_find_ino(fs, fs_ino_of(item));
-    if (n == NULL && c->moved_from.size > 0) {
-        n = fs_node_was_at(fs, buf_bytes(&c->moved_from), revision);
-    }
-    return pending != NULL && pending->pending &&
-           pending->revision < revision && n != NULL && !n->gone &&
-           n->revision < revision &&
-           fs_node_take_over(fs, pending, n, revision);
-}
-
 /* Events come in order: what is not known to be newer is as they say. */
 static void note_put(struct fs *fs, struct fs_change *c, int64_t revision)
 {
     struct kv_item item = c->item;
     item.key = key_of(c);
-    if (is_met_by_pending(fs, c, &item, revision)) {
-        struct fs_node *n = fs_node_find(fs, false, item.key);
-        fs_node_publish(fs, n, &item, revision);
-    } else if (c->exchange) {
+    if (c->exchange) {
         fs_node_learn(fs, &item, revision);
     } else if (c->moved_from.size > 0) {
         note_move(fs, c, &item, revision);

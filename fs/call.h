@@ -57,6 +57,9 @@ struct fs_call {
     void (*next)(struct fs_call *c);
     void (*after)(struct fs_call *c); /* of a step that several calls have */
     struct list waiting;
+    int64_t tells; /* in fs->untold: until the watch has told this */
+    uint32_t
+        follows; /* how often c->node's file was not where it was asked for */
     struct kv_range range;
     struct kv_txn txn;
     struct kv_lease lease;
@@ -108,6 +111,11 @@ void fs_call_wait(struct fs_call *c, struct list *in,
 /* Goes on with all calls of the list, in order. */
 void fs_call_wake(struct list *waiters);
 void fs_call_wake_one(struct fs_call *c);
+
+/* The answer shows that the file c->node is not, or not any more, at the key
+ * that was asked for, c->target.key.  True: it may be elsewhere, and `again` is
+ * called when that is known; false: it is gone. */
+bool fs_call_follows(struct fs_call *c, void (*again)(struct fs_call *c));
 
 /* Ends a parked call that cannot succeed, since there is no leader: EROFS. */
 void fs_call_refuse(struct fs_call *c);

@@ -15,8 +15,7 @@
 bool fs_has_pending_below(const struct fs *fs, struct bytes below)
 {
     list_each (at, &fs->pending) {
-        const struct fs_node *n =
-            container_of(at, struct fs_node, pending_link);
+        const struct fs_node *n = container_of(at, struct fs_node, state_link);
         if (bytes_starts_with(fs_node_key(n), below)) {
             return true;
         }

@@ -29,6 +29,15 @@ static void reply(struct fs_call *c)
     fs_reply_attr(c, &attr);
 }
 
+static void ask_again(struct fs_call *c)
+{
+    if (c->node->gone) {
+        fs_reply_errno(c, ESTALE);
+    } else {
+        fs_getattr_ask(c);
+    }
+}
+
 static void got_file(struct fs_call *c)
 {
     struct fs_node *n = c->node;
@@ -40,7 +49,9 @@ static void got_file(struct fs_call *c)
     if (!n->pending) {
         if (r->items_count == 0 || !fs_item_is_file(&r->items[0]) ||
             fs_ino_of(&r->items[0]) != n->ino) {
-            fs_reply_errno(c, ESTALE); /* the kernel walks again */
+            if (!fs_call_follows(c, ask_again)) {
+                fs_reply_errno(c, ESTALE); /* the kernel walks again */
+            }
             return;
         }
         fs_node_update(c->fs, n, &r->items[0], fs_call_revision(c));

@@ -65,6 +65,36 @@ void fs_handle_free(struct fs_handle *h)
     free(h);
 }
 
+void fs_node_join(struct fs *fs, struct fs_node *pending, struct fs_node *to,
+                  int64_t revision)
+{
+    must(pending->pending);
+    must(!to->directory && to != pending);
+    (void)fs_node_hold(pending);
+    list_each (at, &fs->handles) {
+        struct fs_handle *h = container_of(at, struct fs_handle, link);
+        if (h->node != pending) {
+            continue;
+        }
+        if (!list_is_empty(&h->node_link)) {
+            list_remove(&h->node_link);
+            list_push(&to->handles, &h->node_link);
+        }
+        if (h->released) {
+            pending->closing--;
+            to->closing++;
+        }
+        h->node = fs_node_hold(to);
+        fs_node_drop(fs, pending);
+    }
+    must(pending->closing == 0);
+    list_splice(&to->waiters, &pending->waiters);
+    fs_node_end(fs, pending, revision);
+    pending->joined = fs_node_hold(to);
+    list_push(&fs->joined, &pending->state_link);
+    fs_node_drop(fs, pending);
+}
+
 struct bytes fs_handle_content(const struct fs_handle *h)
 {
     return h->draft.begun ? buf_bytes(&h->draft.content)

@@ -25,7 +25,7 @@ static uint64_t id_hash(uint64_t id)
     return hash_u64(id);
 }
 
-struct fs_node *fs_node_of(struct fs *fs, fuse_ino_t id)
+static struct fs_node *node_at(struct fs *fs, fuse_ino_t id)
 {
     struct hmap_node *at = hmap_first(&fs->nodes_by_id, id_hash(id));
     for (; at != NULL; at = hmap_next(at)) {
@@ -35,6 +35,15 @@ struct fs_node *fs_node_of(struct fs *fs, fuse_ino_t id)
         }
     }
     return NULL;
+}
+
+struct fs_node *fs_node_of(struct fs *fs, fuse_ino_t id)
+{
+    struct fs_node *n = node_at(fs, id);
+    while (n != NULL && n->joined != NULL) {
+        n = n->joined;
+    }
+    return n;
 }
 
 struct fs_node *fs_node_find_ino(struct fs *fs, uint64_t ino)
@@ -74,7 +83,7 @@ struct fs_node *fs_node_was_at(struct fs *fs, struct bytes key,
 {
     struct fs_node *found = fs_node_find_before(fs, key, revision);
     list_each (at, &fs->displaced) {
-        struct fs_node *n = container_of(at, struct fs_node, displaced_link);
+        struct fs_node *n = container_of(at, struct fs_node, state_link);
         if (n->revision < revision && bytes_equal(fs_node_key(n), key) &&
             (found == NULL || n->revision > found->revision)) {
             found = n;
@@ -94,8 +103,10 @@ static void unname(struct fs *fs, struct fs_node *n)
         omap_remove(&fs->nodes_by_key, &n->by_key);
         n->by_key.key = BYTES_NONE;
     }
-    n->displaced = false;
-    list_remove(&n->displaced_link);
+    if (n->displaced) {
+        n->displaced = false;
+        list_remove(&n->state_link);
+    }
 }
 
 static void set_text(struct fs_node *n, struct bytes key)
@@ -138,7 +149,7 @@ static uint64_t free_id(struct fs *fs, uint64_t wanted)
 {
     uint64_t id = wanted;
     while (id <= FUSE_ROOT_ID || fs_control_has(id) ||
-           fs_node_of(fs, id) != NULL) {
+           node_at(fs, id) != NULL) {
         id = fs_control_has(id) ? FUSE_ROOT_ID + 1 : id + 1;
     }
     return id;
@@ -152,8 +163,7 @@ static struct fs_node *node_new(struct fs *fs, bool directory, uint64_t id)
     hmap_insert(&fs->nodes_by_id, &n->by_id, id_hash(id));
     list_init(&n->handles);
     list_init(&n->waiters);
-    list_init(&n->pending_link);
-    list_init(&n->displaced_link);
+    list_init(&n->state_link);
     return n;
 }
 
@@ -166,9 +176,11 @@ static void node_free(struct fs *fs, struct fs_node *n)
     if (!n->directory && n->ino != 0) {
         hmap_remove(&fs->nodes_by_ino, &n->by_ino);
     }
-    list_remove(&n->pending_link);
+    list_remove(&n->state_link);
     buf_fini(&n->name);
+    struct fs_node *joined = n->joined;
     free(n);
+    fs_node_drop(fs, joined);
 }
 
 static void free_when_unused(struct fs *fs, struct fs_node *n)
@@ -190,7 +202,7 @@ void fs_node_drop(struct fs *fs, struct fs_node *n)
 
 void fs_node_forget(struct fs *fs, fuse_ino_t id, uint64_t lookups)
 {
-    struct fs_node *n = fs_node_of(fs, id);
+    struct fs_node *n = node_at(fs, id);
     if (n == NULL) {
         return; /* the kernel's word; nothing to lose */
     }
@@ -207,6 +219,11 @@ void fs_nodes_init(struct fs *fs)
 
 void fs_nodes_fini(struct fs *fs)
 {
+    list_each (joined, &fs->joined) {
+        struct fs_node *n = container_of(joined, struct fs_node, state_link);
+        n->joined->holds--;
+        n->joined = NULL;
+    }
     struct hmap_node *at;
     while ((at = hmap_any(&fs->nodes_by_id)) != NULL) {
         struct fs_node *n = container_of(at, struct fs_node, by_id);
@@ -258,7 +275,7 @@ void fs_node_end(struct fs *fs, struct fs_node *n, int64_t revision)
 {
     must(n != fs->root);
     unname(fs, n);
-    list_remove(&n->pending_link);
+    list_remove(&n->state_link);
     n->gone = true;
     n->pending = false;
     n->revision = revision > n->revision ? revision : n->revision;
@@ -272,12 +289,12 @@ void fs_node_displace(struct fs *fs, struct fs_node *n, int64_t revision)
     unname(fs, n);
     n->displaced = true;
     n->left = revision;
-    list_push(&fs->displaced, &n->displaced_link);
+    list_push(&fs->displaced, &n->state_link);
 }
 
 /* Makes room for `n`, which has the name as of `revision`; false: what has it
  * is known to be newer. */
-static bool make_room(struct fs *fs, const struct fs_node *n, struct bytes key,
+static bool make_room(struct fs *fs, struct fs_node *n, struct bytes key,
                       int64_t revision)
 {
     struct fs_node *other = fs_node_find(fs, n->directory, key);
@@ -288,7 +305,9 @@ static bool make_room(struct fs *fs, const struct fs_node *n, struct bytes key,
         (other->pending && other->revision == revision)) {
         return false;
     }
-    if (other->directory || other->pending) {
+    if (other->pending && !n->pending) {
+        fs_node_join(fs, other, n, revision);
+    } else if (other->directory || other->pending) {
         fs_node_end(fs, other, revision);
     } else {
         fs_node_displace(fs, other, revision);
@@ -396,7 +415,7 @@ void fs_node_publish(struct fs *fs, struct fs_node *n,
                      const struct kv_item *item, int64_t revision)
 {
     n->pending = false;
-    list_remove(&n->pending_link);
+    list_remove(&n->state_link);
     set_ino(fs, n, fs_ino_of(item));
     fs_node_update(fs, n, item, revision);
 }
@@ -416,7 +435,7 @@ struct fs_node *fs_node_create(struct fs *fs, struct bytes key,
     n->revision = revision;
     n->mtime_ns = fs_wall_ns(fs);
     name(fs, n, key);
-    list_push(&fs->pending, &n->pending_link);
+    list_push(&fs->pending, &n->state_link);
     return n;
 }
 
@@ -448,19 +467,6 @@ struct fs_node *fs_directory_below(struct fs *fs, const struct fs_node *parent,
     return n;
 }
 
-bool fs_node_take_over(struct fs *fs, struct fs_node *pending,
-                       struct fs_node *n, int64_t revision)
-{
-    must(pending->pending);
-    must(n != pending);
-    if (list_is_empty(&n->handles)) {
-        fs_node_replace(fs, n, revision);
-        return true;
-    }
-    fs_node_end(fs, pending, revision);
-    return false;
-}
-
 struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
                                 int64_t revision)
 {
@@ -468,10 +474,11 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
     struct fs_node *n = fs_node_find_ino(fs, ino);
     struct fs_node *named = fs_node_find(fs, false, item->key);
     if (named != NULL && named->pending && revision > named->revision) {
-        if (n == NULL || fs_node_take_over(fs, named, n, revision)) {
+        if (n == NULL) {
             fs_node_publish(fs, named, item, revision);
             return named;
         }
+        fs_node_join(fs, named, n, revision);
         named = NULL;
     }
     if (n == NULL) {

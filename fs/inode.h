@@ -45,10 +45,11 @@ struct fs_node {
     uint32_t mutations_parked; /* that hold its lock in the kernel */
     uint32_t closing;          /* publications after the last close */
     bool refresh_queued;       /* a stat by a helper is under way */
-    struct fs_op *resting; /* a modification to be replayed later, or NULL */
-    struct list handles;   /* open ones, oldest first */
-    struct list waiters;   /* calls, until `closing` is 0 */
-    struct list pending_link, displaced_link;
+    struct fs_op *resting;  /* a modification to be replayed later, or NULL */
+    struct list handles;    /* open ones, oldest first */
+    struct list waiters;    /* calls, until `closing` is 0 */
+    struct list state_link; /* in fs->pending, displaced or joined */
+    struct fs_node *joined; /* held; NULL: none */
 };
 
 static inline uint64_t fs_node_shown_ino(const struct fs *fs,
@@ -106,11 +107,10 @@ struct fs_node *fs_directory_below(struct fs *fs, const struct fs_node *parent,
 /* The pending file has been published as this item; or, was found to exist. */
 void fs_node_publish(struct fs *fs, struct fs_node *n,
                      const struct kv_item *item, int64_t revision);
-/* As of `revision` the file `n` has come to have the pending one's name.  True:
- * nobody has it open, and the pending one may be published as it; false: it has
- * been moved over the pending one, which has ended. */
-bool fs_node_take_over(struct fs *fs, struct fs_node *pending,
-                       struct fs_node *n, int64_t revision);
+/* The pending file's name is that of `to`, which came there elsewhere: as if it
+ * had been opened later.  Its handles, and its number, are the other's now. */
+void fs_node_join(struct fs *fs, struct fs_node *pending, struct fs_node *to,
+                  int64_t revision);
 /* Takes in what an answer says about the node's own life. */
 void fs_node_update(struct fs *fs, struct fs_node *n,
                     const struct kv_item *item, int64_t revision);

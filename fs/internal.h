@@ -73,9 +73,12 @@ struct fs {
     uint64_t provisional_next;
     struct list pending;   /* nodes that no revision has yet */
     struct list displaced; /* those of which the watch has to tell */
+    struct list joined;    /* those whose number is another's */
 
     struct list calls;      /* parked */
     struct list calls_idle; /* for reuse */
+    struct list untold;     /* calls that wait for what the watch tells */
+    struct fs_timer tells;  /* looks for them */
     size_t calls_count, calls_max;
     struct heap timers;
     struct list handles, listings; /* open ones */

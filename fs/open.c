@@ -74,6 +74,7 @@ static bool reads_replacement(const struct fs_call *c)
            !is_for_writing(c->flags);
 }
 
+static void open_ask(struct fs_call *c);
 static void ask_for_value(struct fs_call *c, bool may_presume);
 
 static void opened(struct fs_call *c)
@@ -103,7 +104,9 @@ static void opened(struct fs_call *c)
     }
     if (r->items_count == 0 || fs_ino_of(&r->items[0]) != n->ino ||
         (fs_key_is_marker(r->items[0].key) && r->items[0].value_size == 0)) {
-        fs_reply_errno(c, ESTALE); /* the kernel walks again */
+        if (!fs_call_follows(c, open_ask)) {
+            fs_reply_errno(c, ESTALE); /* the kernel walks again */
+        }
         return;
     }
     if (r->presumed && r->items[0].value_size == 0) {

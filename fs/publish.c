@@ -91,14 +91,17 @@ static void told(struct fs_handle *h)
 {
     struct fs *fs = h->fs;
     struct fs_node *n = h->node;
+    const struct fs_publication *p = &h->publication;
     const bool stays =
-        !n->gone && bytes_equal(fs_node_key(n), buf_bytes(&h->publication.key));
+        n->displaced ? n->left <= p->tells
+                     : !n->gone && n->revision <= p->tells &&
+                           bytes_equal(fs_node_key(n), buf_bytes(&p->key));
     if (stays && n->revision <= fs_events_missed(fs)) {
         over(h, ST_IO); /* it may have been moved: nobody can say */
         return;
     }
-    if (stays || n->displaced) {
-        fs_node_end(fs, n, h->publication.tells);
+    if (stays) {
+        fs_node_end(fs, n, p->tells);
     }
     attempt(h);
 }
@@ -149,9 +152,9 @@ static void refused(struct fs_handle *h, const struct kv_item *item,
     struct fs *fs = h->fs;
     struct fs_node *n = h->node;
     struct fs_publication *p = &h->publication;
-    if (n->gone || n->displaced ||
+    if (n->gone || n->displaced || n->revision > revision ||
         !bytes_equal(fs_node_key(n), buf_bytes(&p->key))) {
-        attempt(h); /* it was renamed meanwhile, or removed */
+        attempt(h); /* it was renamed meanwhile, perhaps back, or removed */
         return;
     }
     if (n->pending) {
@@ -159,13 +162,14 @@ static void refused(struct fs_handle *h, const struct kv_item *item,
             attempt(h); /* whoever created it has removed it again */
             return;
         }
-        struct fs_node *other = fs_node_find_ino(fs, fs_ino_of(item));
-        if (other != NULL && !fs_node_take_over(fs, n, other, revision)) {
-            lose(h);
-            return;
-        }
         /* Somebody else created it first: as if this open had come later. */
-        fs_node_publish(fs, n, item, revision);
+        struct fs_node *other = fs_node_find_ino(fs, fs_ino_of(item));
+        if (other == NULL) {
+            fs_node_publish(fs, n, item, revision);
+        } else {
+            fs_node_join(fs, n, other, revision);
+            n = fs_node_of_item(fs, item, revision);
+        }
     } else if (item == NULL || (item->create_revision != n->create_revision &&
                                 fs_ino_of(item) != n->ino)) {
         wait_until_told(h, revision);

@@ -37,8 +37,7 @@ static void add_pending(struct fs *fs, struct fs_listing *l)
 {
     const struct bytes below = buf_bytes(&l->below);
     list_each (at, &fs->pending) {
-        const struct fs_node *n =
-            container_of(at, struct fs_node, pending_link);
+        const struct fs_node *n = container_of(at, struct fs_node, state_link);
         const struct bytes key = fs_node_key(n);
         struct fs_name name;
         if (key.size > below.size && bytes_starts_with(key, below) &&

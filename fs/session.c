@@ -85,6 +85,8 @@ struct fs *fs_new(struct kv *kv, const struct fs_options *options)
     fs->write_max = FS_WRITE_MAX;
     list_init(&fs->pending);
     list_init(&fs->displaced);
+    list_init(&fs->joined);
+    list_init(&fs->untold);
     list_init(&fs->calls);
     list_init(&fs->calls_idle);
     list_init(&fs->handles);
@@ -136,6 +138,7 @@ void fs_close(struct fs *fs)
     fs->stopping = true;
     fs_events_fini(fs);
     fs_calls_abandon(fs);
+    fs_timer_stop(fs, &fs->tells);
     if (fs->session != NULL) {
         fuse_session_destroy(fs->session);
         fs->session = NULL;

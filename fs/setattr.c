@@ -73,6 +73,8 @@ static void truncated(struct fs_call *c)
     fs_reply_attr(c, &attr);
 }
 
+static void truncate_path(struct fs_call *c);
+
 static void truncate_got(struct fs_call *c)
 {
     struct fs *fs = c->fs;
@@ -85,7 +87,9 @@ static void truncate_got(struct fs_call *c)
     const struct kv_item *item = r->items_count > 0 ? &r->items[0] : NULL;
     if (!n->pending &&
         (item == NULL || !fs_item_is_file(item) || fs_ino_of(item) != n->ino)) {
-        fs_reply_errno(c, ESTALE);
+        if (!fs_call_follows(c, truncate_path)) {
+            fs_reply_errno(c, ESTALE);
+        }
         return;
     }
     if (item != NULL && item->value_size == c->size) {

@@ -124,6 +124,8 @@ void fs_xattr_reply(struct fs_call *c)
     }
 }
 
+static void ask(struct fs_call *c);
+
 static void answer(struct fs_call *c, const struct kv_item *item)
 {
     buf_clear(&c->data);
@@ -158,17 +160,19 @@ static void got(struct fs_call *c)
     const bool there =
         item != NULL && (n->directory || fs_ino_of(item) == n->ino);
     if (!there && n != c->fs->root && !n->pending) {
-        fs_reply_errno(c, ESTALE);
+        if (!fs_call_follows(c, ask)) {
+            fs_reply_errno(c, ESTALE);
+        }
         return;
     }
     answer(c, there && !n->directory ? item : NULL);
 }
 
 /* flags: the attribute, or -1 for the list of all. */
-static void ask(struct fs_call *c, struct fs_node *n)
+static void ask(struct fs_call *c)
 {
+    const struct fs_node *n = c->node;
     const bool serializable = c->fs->options.consistency == FS_SERIALIZABLE;
-    fs_call_hold_node(c, n);
     if (n->directory && fs_directory_is_virtual(c->fs, n)) {
         answer(c, NULL);
         return;
@@ -205,7 +209,8 @@ static void begin(fuse_req_t req, fuse_ino_t id, int attribute, size_t size)
     }
     c->flags = attribute;
     c->size = size;
-    ask(c, n);
+    fs_call_hold_node(c, n);
+    ask(c);
 }
 
 void fs_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size)

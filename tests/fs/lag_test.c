@@ -233,6 +233,26 @@ TEST(lag, a_file_that_is_made_does_not_end_the_one_that_was_there)
     }
 }
 
+/* Away and back again: what was refused in between is asked again. */
+TEST(lag, a_file_that_is_back_is_found)
+{
+    struct fuse_entry_out entry;
+    struct fuse_flush_in in = {.fh = handle};
+    begin_displaced();
+    in.fh = handle;
+    (void)rig_ask(&r, FUSE_FLUSH, node, &in, sizeof in, NULL, 0);
+    rig_run(&r);
+    (void)fake_move(&r.kv, "/m", "/k", false, false);
+    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "k", &entry), 0);
+    EXPECT_INT(entry.nodeid, node);
+    r.kv.hold_events = false;
+    rig_run(&r);
+    rig_pass(&r, 1);
+    EXPECT_INT(rig_reply(&r)->error, 0);
+    EXPECT_TEXT(rig_value(&r, "/k"), "mine");
+    end();
+}
+
 /* Moved again and again, and over another, before anything is told. */
 TEST(lag, a_file_is_followed_through_many_names)
 {
@@ -275,23 +295,114 @@ TEST(lag, a_directory_that_moves_takes_nothing_along_that_had_left)
 /* --- files that are being made --- */
 
 /* A file that is open for writing is renamed elsewhere to a name that is just
- * being made here: the rename replaces the new one, and not the other way. */
-TEST(lag, what_is_renamed_over_a_file_that_is_being_made_is_kept)
+ * being made here, of which nobody there knows: it is one file then, and who
+ * writes to either is heard. */
+TEST(lag, what_is_renamed_to_a_file_that_is_being_made_is_kept_and_so_is_that)
+{
+    for (int first = 0; first < 3; first++) {
+        uint64_t made;
+        uint64_t made_handle;
+        struct fuse_entry_out entry;
+        struct fuse_attr attr;
+        begin(O_WRONLY);
+        r.pid = PID_B;
+        EXPECT_INT(
+            rig_create(&r, FUSE_ROOT_ID, "m", O_WRONLY, &made, &made_handle),
+            0);
+        EXPECT_INT(rig_write(&r, made, made_handle, 4, "+new", 0), 0);
+        move_away(&r.kv);
+        if (first == 0) {
+            rig_run(&r);
+        } else if (first == 1) {
+            r.kv.hold_events = true;
+            EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "m", &entry), 0);
+            EXPECT_INT(entry.nodeid, node);
+            r.kv.hold_events = false;
+        }
+        EXPECT_INT(rig_flush(&r, made, made_handle), 0);
+        EXPECT_INT(rig_getattr(&r, made, &attr), 0); /* fstat */
+        r.pid = PID_A;
+        EXPECT_INT(rig_flush(&r, node, handle), 0);
+        EXPECT_INT(rig_release(&r, made, made_handle), 0);
+        EXPECT_TEXT(rig_value(&r, "/m"), "mine+new");
+        EXPECT_TEXT(rig_value(&r, "/k"), "-");
+        rig_forget(&r, made, 1);
+        end();
+    }
+}
+
+/* Closed, and its publication on its way, when the other comes there. */
+static void move_away_and_tell(struct fake_kv *f)
+{
+    struct fuse_entry_out entry;
+    move_away(f);
+    r.kv.hold = false;
+    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "m", &entry), 0);
+}
+
+TEST(lag, a_publication_goes_on_as_that_of_what_was_renamed_there)
 {
     uint64_t made;
     uint64_t made_handle;
     begin(O_WRONLY);
     EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "m", O_WRONLY, &made, &made_handle),
                0);
-    EXPECT_INT(rig_write(&r, made, made_handle, 0, "replaced", 0), 0);
-    move_away(&r.kv);
-    rig_run(&r);
-    EXPECT_INT(rig_flush(&r, node, handle), 0);
-    EXPECT_INT(rig_flush(&r, made, made_handle), 0);
+    EXPECT_INT(rig_write(&r, made, made_handle, 4, "+new", 0), 0);
+    r.kv.hold = true;
     EXPECT_INT(rig_release(&r, made, made_handle), 0);
-    EXPECT_TEXT(rig_value(&r, "/m"), "mine");
-    EXPECT_TEXT(rig_value(&r, "/k"), "-");
+    r.kv.hold = false;
+    move_away_and_tell(&r.kv);
+    EXPECT_INT(rig_flush(&r, node, handle), 0);
+    EXPECT_TEXT(rig_value(&r, "/m"), "mine+new");
     end();
+}
+
+/* Who opens, stats or cuts a file off while it is renamed elsewhere need not
+ * hear of it: ESTALE is what a program on one machine never sees. */
+TEST(lag, calls_follow_a_file_that_is_renamed_elsewhere)
+{
+    struct fuse_open_in open_in = {.flags = O_RDONLY};
+    const struct fuse_getattr_in attr_in = {.getattr_flags = 0};
+    const struct fuse_setattr_in size_in = {.valid = FATTR_SIZE, .size = 1};
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/k", "old");
+    node = rig_walk(&r, "k");
+    r.kv.hold_events = true;
+    move_away(&r.kv);
+    (void)rig_ask(&r, FUSE_OPEN, node, &open_in, sizeof open_in, NULL, 0);
+    (void)rig_ask(&r, FUSE_GETATTR, node, &attr_in, sizeof attr_in, NULL, 0);
+    (void)rig_ask(&r, FUSE_SETATTR, node, &size_in, sizeof size_in, NULL, 0);
+    rig_run(&r);
+    EXPECT(!rig_reply(&r)->there);
+    r.kv.hold_events = false;
+    rig_run(&r);
+    rig_pass(&r, 1);
+    for (int i = 0; i < 3; i++) {
+        const struct rig_reply *reply = rig_reply(&r);
+        EXPECT(reply->there);
+        EXPECT_INT(reply->error, 0);
+    }
+    EXPECT_TEXT(rig_value(&r, "/m"), "o");
+    rig_end(&r);
+}
+
+/* Removed: then it is known to be gone, and the kernel walks again. */
+TEST(lag, calls_that_find_a_file_gone_say_so_when_it_is_told)
+{
+    struct fuse_open_in open_in = {.flags = O_RDONLY};
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/k", "old");
+    node = rig_walk(&r, "k");
+    r.kv.hold_events = true;
+    (void)fake_delete(&r.kv, "/k");
+    (void)rig_ask(&r, FUSE_OPEN, node, &open_in, sizeof open_in, NULL, 0);
+    rig_run(&r);
+    EXPECT(!rig_reply(&r)->there);
+    r.kv.hold_events = false;
+    rig_run(&r);
+    rig_pass(&r, 1);
+    EXPECT_INT(rig_reply(&r)->error, ESTALE);
+    rig_end(&r);
 }
 
 /* Nobody writes to the other: then nothing is lost, and nothing fails (it was

@@ -1,0 +1,54 @@
+/* Calls about a file that is not where it was: renamed elsewhere, or removed.
+ * The watch tells which, a moment after the answer. */
+
+#include "base/must.h"
+#include "fs/call.h"
+#include "fs/events.h"
+
+#define LOOK_NS     1000000LL
+#define FOLLOWS_MAX 16 /* then the program may as well walk again */
+
+static void on_look(struct fs *fs, struct fs_timer *timer)
+{
+    struct list now;
+    (void)timer;
+    const int64_t told = fs_events_told(fs);
+    list_init(&now);
+    list_splice(&now, &fs->untold);
+    struct list *at;
+    while ((at = list_pop(&now)) != NULL) {
+        struct fs_call *c = container_of(at, struct fs_call, waiting);
+        list_push(&fs->untold, at);
+        if (c->tells <= told) {
+            fs_call_wake_one(c);
+        }
+    }
+    if (!list_is_empty(&fs->untold)) {
+        fs_timer_set(fs, &fs->tells, fs->now_ns + LOOK_NS);
+    }
+}
+
+bool fs_call_follows(struct fs_call *c, void (*again)(struct fs_call *c))
+{
+    struct fs *fs = c->fs;
+    struct fs_node *n = c->node;
+    if (n->directory || n->gone || n->pending || ++c->follows > FOLLOWS_MAX) {
+        return false;
+    }
+    if (!n->displaced &&
+        (n->revision > fs_call_revision(c) ||
+         !bytes_equal(fs_node_key(n), buf_bytes(&c->target.key)))) {
+        again(c);
+        return true;
+    }
+    c->tells = fs_call_revision(c);
+    if (fs_events_told(fs) >= c->tells) {
+        return false;
+    }
+    if (list_is_empty(&fs->untold)) {
+        fs->tells.fire = on_look;
+        fs_timer_set(fs, &fs->tells, fs->now_ns);
+    }
+    fs_call_wait(c, &fs->untold, again);
+    return true;
+}
