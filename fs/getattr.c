@@ -71,7 +71,11 @@ static void got_directory(struct fs_call *c)
             c->node->mtime_ns = r->items[0].mtime_ns;
         }
     } else if (c->node != c->fs->root) {
-        fs_reply_errno(c, ESTALE);
+        if (!bytes_equal(fs_node_key(c->node), buf_bytes(&c->target.key))) {
+            ask_again(c); /* it was renamed meanwhile */
+        } else {
+            fs_reply_errno(c, ESTALE);
+        }
         return;
     }
     reply(c);

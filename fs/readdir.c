@@ -84,12 +84,18 @@ static void take_extras(struct fs_call *c, struct fs_listing *l)
     add_pending(c->fs, l);
 }
 
+static void opendir_ask(struct fs_call *c);
+
 static void opendir_done(struct fs_call *c)
 {
     struct fs *fs = c->fs;
     struct fs_node *n = c->node;
     if (fs_call_status(c) != ST_OK) {
         fs_reply_status(c, fs_call_status(c));
+        return;
+    }
+    if (!bytes_equal(fs_node_key(n), buf_bytes(&c->data))) {
+        opendir_ask(c); /* the directory was renamed meanwhile */
         return;
     }
     const struct kv_range_result *first = &c->txn.result.results[0].range;
@@ -106,25 +112,16 @@ static void opendir_done(struct fs_call *c)
     fs_reply_opendir(c, l);
 }
 
-void fs_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
+static void opendir_ask(struct fs_call *c)
 {
-    struct fs *fs = fuse_req_userdata(req);
-    struct fs_call *c = fs_call_begin(fs, req, FS_CALL_READS);
-    if (c == NULL) {
+    struct fs *fs = c->fs;
+    struct fs_node *n = c->node;
+    if (n->gone) {
+        fs_reply_errno(c, ESTALE);
         return;
     }
-    struct fs_node *n = fs_node_of(fs, id);
-    const struct fs_asker who = fs_asker_of(req);
-    if (n == NULL || n->gone || !n->directory) {
-        fs_reply_errno(c, n == NULL || n->gone ? ESTALE : ENOTDIR);
-        return;
-    }
-    if (!fs_may(fs, n, &who, R_OK)) {
-        fs_reply_errno(c, EACCES);
-        return;
-    }
-    c->file = *file;
-    fs_call_hold_node(c, n);
+    buf_clear(&c->data);
+    buf_append(&c->data, fs_node_key(n));
     struct kv_txn_spec *txn = fs_call_txn(c);
     struct fs_listing *l = fs_listing_new(n); /* for its first question */
     fs_listing_question(l, 0, &c->success[0].range);
@@ -158,6 +155,28 @@ void fs_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
         txn->success_count = 2;
     }
     fs_call_ask(c, opendir_done);
+}
+
+void fs_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
+{
+    struct fs *fs = fuse_req_userdata(req);
+    struct fs_call *c = fs_call_begin(fs, req, FS_CALL_READS);
+    if (c == NULL) {
+        return;
+    }
+    struct fs_node *n = fs_node_of(fs, id);
+    const struct fs_asker who = fs_asker_of(req);
+    if (n == NULL || n->gone || !n->directory) {
+        fs_reply_errno(c, n == NULL || n->gone ? ESTALE : ENOTDIR);
+        return;
+    }
+    if (!fs_may(fs, n, &who, R_OK)) {
+        fs_reply_errno(c, EACCES);
+        return;
+    }
+    c->file = *file;
+    fs_call_hold_node(c, n);
+    opendir_ask(c);
 }
 
 void fs_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)

@@ -7,6 +7,7 @@
 
 #include "base/must.h"
 #include "base/prng.h"
+#include "fs/inode.h"
 #include "tests/fs/rig.h"
 
 static struct rig r;
@@ -306,6 +307,30 @@ TEST(rename, not_with_what_is_inside)
     EXPECT_INT(rig_rename(&r, a, "b", FUSE_ROOT_ID, "a", 2), EINVAL);
     EXPECT_INT(rig_rename(&r, b, "x", FUSE_ROOT_ID, "a", 2), EINVAL);
     EXPECT_TEXT(rig_value(&r, "/a/b/x"), "1");
+    rig_end(&r);
+}
+
+/* A directory that is renamed while its listing is asked for: the node died of
+ * it. */
+TEST(rename, of_a_directory_that_is_being_opened)
+{
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/d/x", "1");
+    const uint64_t d = rig_walk(&r, "d");
+    const struct fuse_open_in in = {.flags = O_RDONLY | O_DIRECTORY};
+    const struct fuse_getattr_in attr_in = {.getattr_flags = 0};
+    r.kv.hold_events = r.kv.hold = true;
+    const int64_t moved = fake_move(&r.kv, "/d/", "/e/", true, false);
+    (void)fake_put(&r.kv, "/d/y", "another");
+    (void)rig_ask(&r, FUSE_OPENDIR, d, &in, sizeof in, NULL, 0);
+    (void)rig_ask(&r, FUSE_GETATTR, d, &attr_in, sizeof attr_in, NULL, 0);
+    rig_run(&r);
+    fs_nodes_move_below(r.fs, bytes_of("/d/"), bytes_of("/e/"), moved);
+    r.kv.hold = false;
+    rig_run(&r);
+    EXPECT_INT(rig_reply(&r)->error, 0);
+    EXPECT_INT(rig_reply(&r)->error, 0);
+    EXPECT_TEXT(rig_list(&r, d, 4096, false), "./ ../ x");
     rig_end(&r);
 }
 
