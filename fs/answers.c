@@ -44,14 +44,21 @@ static struct fs_node *file_of(struct fs *fs, struct fs_op *op)
     return op->node;
 }
 
-/* What was there until this operation takes it away. */
+/* What was there until this operation takes it away.  A directory that has been
+ * made again since stays: the kernel would let nothing be made in it. */
 static struct fs_node *victim_of(struct fs *fs, struct fs_op *op)
 {
+    if (op->type == FS_OP_RMDIR && op->node != NULL && !op->node->gone &&
+        op->node->revision > op->revision) {
+        fs_node_drop(fs, op->node);
+        op->node = fs_node_hold(fs_node_ghost(fs, true));
+    }
     if (op->node == NULL) {
         const bool directory = op->type == FS_OP_RMDIR;
         struct fs_node *n =
             directory ? fs_node_find(fs, true, buf_bytes(&op->place.below))
                       : NULL;
+        n = n != NULL && n->revision > op->revision ? NULL : n;
         op->node = fs_node_hold(n != NULL ? n : fs_node_ghost(fs, directory));
     }
     return op->node;
@@ -210,7 +217,8 @@ bool fs_answers_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name)
         return true;
     }
     reply_entry(fs, req,
-                fs_node_of_directory(fs, buf_bytes(&h->op->place.below), NULL));
+                fs_node_of_directory(fs, buf_bytes(&h->op->place.below), NULL,
+                                     h->op->revision));
     return true;
 }
 

@@ -83,7 +83,7 @@ static void note_delete(struct fs *fs, struct fs_change *c, int64_t revision)
         const size_t size = fs_group_size(key_of(c), i);
         struct fs_node *d =
             fs_node_find(fs, true, (struct bytes){c->key.data, size});
-        if (d != NULL && d != fs->root) {
+        if (d != NULL && d != fs->root && d->revision < revision) {
             fs_node_end(fs, d, revision);
         }
     }

@@ -41,7 +41,8 @@ static void made(struct fs_call *c)
     const struct bytes below = buf_bytes(&c->target.below);
     fs_events_own(fs, fs_call_revision(c), below, BYTES_NONE);
     fs_replay_overtake(fs, &c->target, fs_call_revision(c));
-    fs_reply_entry(c, fs_node_of_directory(fs, below, &r->items[0]));
+    fs_reply_entry(
+        c, fs_node_of_directory(fs, below, &r->items[0], fs_call_revision(c)));
 }
 
 void fs_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -99,7 +100,7 @@ static void removed(struct fs_call *c)
     fs_events_own(fs, fs_call_revision(c), below, BYTES_NONE);
     fs_replay_overtake(fs, &c->target, fs_call_revision(c));
     struct fs_node *n = fs_node_find(fs, true, below);
-    if (n != NULL) {
+    if (n != NULL && n->revision <= fs_call_revision(c)) {
         fs_node_end(fs, n, fs_call_revision(c));
     }
     fs_reply_errno(c, 0);

@@ -65,8 +65,7 @@ void fs_handle_free(struct fs_handle *h)
     free(h);
 }
 
-void fs_node_join(struct fs *fs, struct fs_node *pending, struct fs_node *to,
-                  int64_t revision)
+void fs_node_join(struct fs *fs, struct fs_node *pending, struct fs_node *to)
 {
     must(pending->pending);
     must(!to->directory && to != pending);
@@ -89,9 +88,7 @@ void fs_node_join(struct fs *fs, struct fs_node *pending, struct fs_node *to,
     }
     must(pending->closing == 0);
     list_splice(&to->waiters, &pending->waiters);
-    fs_node_end(fs, pending, revision);
-    pending->joined = fs_node_hold(to);
-    list_push(&fs->joined, &pending->state_link);
+    fs_node_joins(fs, pending, to);
     fs_node_drop(fs, pending);
 }
 

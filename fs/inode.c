@@ -292,6 +292,14 @@ void fs_node_displace(struct fs *fs, struct fs_node *n, int64_t revision)
     list_push(&fs->displaced, &n->state_link);
 }
 
+void fs_node_joins(struct fs *fs, struct fs_node *n, struct fs_node *to)
+{
+    must(n != to);
+    fs_node_end(fs, n, n->revision);
+    n->joined = fs_node_hold(to);
+    list_push(&fs->joined, &n->state_link);
+}
+
 /* Makes room for `n`, which has the name as of `revision`; false: what has it
  * is known to be newer. */
 static bool make_room(struct fs *fs, struct fs_node *n, struct bytes key,
@@ -301,12 +309,18 @@ static bool make_room(struct fs *fs, struct fs_node *n, struct bytes key,
     if (other == NULL) {
         return true;
     }
+    if (other->directory && other->revision > revision) {
+        /* Looked up under its new name before the move was heard of here. */
+        n->revision = other->revision;
+        fs_node_joins(fs, other, n);
+        return true;
+    }
     if (other->revision > revision ||
         (other->pending && other->revision == revision)) {
         return false;
     }
     if (other->pending && !n->pending) {
-        fs_node_join(fs, other, n, revision);
+        fs_node_join(fs, other, n);
     } else if (other->directory || other->pending) {
         fs_node_end(fs, other, revision);
     } else {
@@ -318,8 +332,9 @@ static bool make_room(struct fs *fs, struct fs_node *n, struct bytes key,
 /* `n` would have the name, had not something newer got it since. */
 static void move_aside(struct fs *fs, struct fs_node *n, struct bytes key)
 {
-    const struct fs_node *other = fs_node_find(fs, n->directory, key);
-    if (n->directory || n->pending) {
+    const struct fs_node *other = fs_node_find(fs, false, key);
+    must(!n->directory);
+    if (n->pending) {
         fs_node_end(fs, n, n->revision);
         return;
     }
@@ -478,7 +493,7 @@ struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
             fs_node_publish(fs, named, item, revision);
             return named;
         }
-        fs_node_join(fs, named, n, revision);
+        fs_node_join(fs, named, n);
         named = NULL;
     }
     if (n == NULL) {
@@ -535,7 +550,8 @@ void fs_node_unlinked(struct fs *fs, struct bytes key, uint64_t ino,
 }
 
 struct fs_node *fs_node_of_directory(struct fs *fs, struct bytes beginning,
-                                     const struct kv_item *item)
+                                     const struct kv_item *item,
+                                     int64_t revision)
 {
     struct fs_node *n = fs_node_find(fs, true, beginning);
     const uint64_t ino = fs_ino_of_directory(beginning, item);
@@ -549,5 +565,6 @@ struct fs_node *fs_node_of_directory(struct fs *fs, struct bytes beginning,
         n->mtime_ns = fs->started_wall_ns;
     }
     n->ino = n->ino != 0 ? n->ino : ino; /* found by its key, not by this */
+    n->revision = revision > n->revision ? revision : n->revision;
     return n;
 }

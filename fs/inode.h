@@ -86,9 +86,11 @@ static inline struct bytes fs_node_key(const struct fs_node *n)
  * was unknown.  What is known of it is brought up to date. */
 struct fs_node *fs_node_of_item(struct fs *fs, const struct kv_item *item,
                                 int64_t revision);
-/* The directory; item is its group, or NULL where the store knows none. */
+/* The directory, which is there as of `revision`; item is its group, or NULL
+ * where the store knows none. */
 struct fs_node *fs_node_of_directory(struct fs *fs, struct bytes beginning,
-                                     const struct kv_item *item);
+                                     const struct kv_item *item,
+                                     int64_t revision);
 /* The same, if the file is known; a file that is known to have the key and is
  * another is displaced. */
 void fs_node_learn(struct fs *fs, const struct kv_item *item, int64_t revision);
@@ -109,8 +111,9 @@ void fs_node_publish(struct fs *fs, struct fs_node *n,
                      const struct kv_item *item, int64_t revision);
 /* The pending file's name is that of `to`, which came there elsewhere: as if it
  * had been opened later.  Its handles, and its number, are the other's now. */
-void fs_node_join(struct fs *fs, struct fs_node *pending, struct fs_node *to,
-                  int64_t revision);
+void fs_node_join(struct fs *fs, struct fs_node *pending, struct fs_node *to);
+/* The node has ended, and its number is the other's from now on. */
+void fs_node_joins(struct fs *fs, struct fs_node *n, struct fs_node *to);
 /* Takes in what an answer says about the node's own life. */
 void fs_node_update(struct fs *fs, struct fs_node *n,
                     const struct kv_item *item, int64_t revision);

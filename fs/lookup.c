@@ -26,7 +26,7 @@ static void looked(struct fs_call *c)
         fs_target_found(&c->target, c->txn.result.results);
     if (found.directory != NULL) {
         fs_reply_entry(c, fs_node_of_directory(fs, buf_bytes(&c->target.below),
-                                               found.directory));
+                                               found.directory, revision));
         return;
     }
     if (found.file != NULL) {
@@ -75,8 +75,8 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     }
     if (c->target.kind == FS_TARGET_DIRECTORY) {
         /* Always there by name, so that keys can be created below it. */
-        fs_reply_entry(
-            c, fs_node_of_directory(c->fs, buf_bytes(&c->target.below), NULL));
+        fs_reply_entry(c, fs_node_of_directory(
+                              c->fs, buf_bytes(&c->target.below), NULL, 0));
         return;
     }
     ask(c, true);

@@ -167,7 +167,7 @@ static void refused(struct fs_handle *h, const struct kv_item *item,
         if (other == NULL) {
             fs_node_publish(fs, n, item, revision);
         } else {
-            fs_node_join(fs, n, other, revision);
+            fs_node_join(fs, n, other);
             n = fs_node_of_item(fs, item, revision);
         }
     } else if (item == NULL || (item->create_revision != n->create_revision &&

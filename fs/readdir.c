@@ -226,7 +226,7 @@ static struct fs_node *node_of(struct fs *fs, const struct fs_listing *l,
     }
     struct kv_item item = e->item;
     item.key = fs_listing_key(p, e);
-    return e->directory ? fs_node_of_directory(fs, item.key, &item)
+    return e->directory ? fs_node_of_directory(fs, item.key, &item, l->revision)
                         : fs_node_of_item(fs, &item, l->revision);
 }
 
