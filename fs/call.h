@@ -114,8 +114,11 @@ void fs_call_wake_one(struct fs_call *c);
 
 /* The answer shows that the file c->node is not, or not any more, at the key
  * that was asked for, c->target.key.  True: it may be elsewhere, and `again` is
- * called when that is known; false: it is gone. */
+ * called when that is known; false: ESTALE, on which the kernel walks again. */
 bool fs_call_follows(struct fs_call *c, void (*again)(struct fs_call *c));
+/* Whether the call's thread was just told to walk again: what it looks up has
+ * to be confirmed. */
+bool fs_call_walks_again(const struct fs_call *c);
 
 /* Ends a parked call that cannot succeed, since there is no leader: EROFS. */
 void fs_call_refuse(struct fs_call *c);

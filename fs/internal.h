@@ -21,6 +21,7 @@
 #define FS_WRITE_MAX        (1U << 20) /* bytes in one WRITE */
 #define FS_CACHE_S          3600.0     /* what is invalidated when it changes */
 #define FS_SYNC_GATHER_NS   10000000LL /* a synced write of the largest size */
+#define FS_WALKS_MAX        64         /* threads that walk a path again */
 #define FS_READ_BATCH       64         /* requests in one fs_on_readable() */
 #define FS_REQUEST_OVERHEAD 256        /* of a request beside key and value */
 #define FS_LISTING_PAGE     1024       /* items asked for at once */
@@ -79,6 +80,10 @@ struct fs {
     struct list calls_idle; /* for reuse */
     struct list untold;     /* calls that wait for what the watch tells */
     struct fs_timer tells;  /* looks for them */
+    struct {
+        uint32_t thread;
+        int64_t until_ns;
+    } walks_again[FS_WALKS_MAX]; /* fs/told.c; by thread */
     size_t calls_count, calls_max;
     struct heap timers;
     struct list handles, listings; /* open ones */

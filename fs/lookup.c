@@ -79,7 +79,8 @@ void fs_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
                               c->fs, buf_bytes(&c->target.below), NULL, 0));
         return;
     }
-    ask(c, true);
+    ask(c, c->fs->options.consistency == FS_SERIALIZABLE ||
+               !fs_call_walks_again(c));
 }
 
 void fs_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups)

@@ -1,10 +1,19 @@
 /* Calls about a file that is not where it was: renamed elsewhere, or removed.
- * The watch tells which, a moment after the answer. */
+ * The watch tells which, a moment after the answer.
+ *
+ * A path may not be followed at once: a look-up is answered from applied state,
+ * and the file may have left that name before the system call began.  The first
+ * time the answer is ESTALE, on which the kernel walks again, once; then each
+ * look-up of that thread is confirmed, so that the name was the file's while
+ * the system call ran, and the file is followed wherever it goes.
+ */
 
 #include "base/must.h"
+#include "fs/attr.h"
 #include "fs/call.h"
 #include "fs/events.h"
 
+#define WALKS_NS    1000000000LL
 #define LOOK_NS     1000000LL
 #define FOLLOWS_MAX 16 /* then the program may as well walk again */
 
@@ -28,10 +37,30 @@ static void on_look(struct fs *fs, struct fs_timer *timer)
     }
 }
 
+bool fs_call_walks_again(const struct fs_call *c)
+{
+    const uint32_t thread = fs_asker_of(c->req).thread;
+    const size_t at = thread % FS_WALKS_MAX;
+    return thread != 0 && c->fs->walks_again[at].thread == thread &&
+           c->fs->now_ns < c->fs->walks_again[at].until_ns;
+}
+
+static void walk_again(struct fs_call *c)
+{
+    const uint32_t thread = fs_asker_of(c->req).thread;
+    const size_t at = thread % FS_WALKS_MAX;
+    c->fs->walks_again[at].thread = thread;
+    c->fs->walks_again[at].until_ns = c->fs->now_ns + WALKS_NS;
+}
+
 bool fs_call_follows(struct fs_call *c, void (*again)(struct fs_call *c))
 {
     struct fs *fs = c->fs;
     struct fs_node *n = c->node;
+    if (c->follows == 0 && !fs_call_walks_again(c)) {
+        walk_again(c);
+        return false;
+    }
     if (n->directory || n->gone || n->pending || ++c->follows > FOLLOWS_MAX) {
         return false;
     }

@@ -358,7 +358,8 @@ TEST(lag, a_publication_goes_on_as_that_of_what_was_renamed_there)
 }
 
 /* Who opens, stats or cuts a file off while it is renamed elsewhere need not
- * hear of it: ESTALE is what a program on one machine never sees. */
+ * hear of it: ESTALE is what a program on one machine never sees.  The kernel
+ * walks again, and no more than once. */
 TEST(lag, calls_follow_a_file_that_is_renamed_elsewhere)
 {
     struct fuse_open_in open_in = {.flags = O_RDONLY};
@@ -369,6 +370,12 @@ TEST(lag, calls_follow_a_file_that_is_renamed_elsewhere)
     node = rig_walk(&r, "k");
     r.kv.hold_events = true;
     move_away(&r.kv);
+    EXPECT_INT(rig_open(&r, node, O_RDONLY, &handle), ESTALE);
+    (void)fake_move(&r.kv, "/m", "/k", false, false);
+    const size_t confirmed = r.kv.linearizable;
+    EXPECT_INT(rig_walk(&r, "k"), node);
+    EXPECT_INT(r.kv.linearizable, confirmed + 1);
+    (void)fake_move(&r.kv, "/k", "/m", false, false);
     (void)rig_ask(&r, FUSE_OPEN, node, &open_in, sizeof open_in, NULL, 0);
     (void)rig_ask(&r, FUSE_GETATTR, node, &attr_in, sizeof attr_in, NULL, 0);
     (void)rig_ask(&r, FUSE_SETATTR, node, &size_in, sizeof size_in, NULL, 0);
@@ -386,6 +393,19 @@ TEST(lag, calls_follow_a_file_that_is_renamed_elsewhere)
     rig_end(&r);
 }
 
+/* A name that was a file's before the call, as a look-up that nobody confirmed
+ * has it, is no name to open it by. */
+TEST(lag, a_name_that_a_file_has_left_does_not_open_it)
+{
+    rig_begin(&r, "");
+    (void)fake_put(&r.kv, "/k", "old");
+    node = rig_walk(&r, "k");
+    move_away(&r.kv);
+    EXPECT_INT(rig_open(&r, node, O_RDONLY, &handle), ESTALE);
+    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "k", NULL), ENOENT);
+    rig_end(&r);
+}
+
 /* Removed: then it is known to be gone, and the kernel walks again. */
 TEST(lag, calls_that_find_a_file_gone_say_so_when_it_is_told)
 {
@@ -395,6 +415,7 @@ TEST(lag, calls_that_find_a_file_gone_say_so_when_it_is_told)
     node = rig_walk(&r, "k");
     r.kv.hold_events = true;
     (void)fake_delete(&r.kv, "/k");
+    EXPECT_INT(rig_open(&r, node, O_RDONLY, &handle), ESTALE);
     (void)rig_ask(&r, FUSE_OPEN, node, &open_in, sizeof open_in, NULL, 0);
     rig_run(&r);
     EXPECT(!rig_reply(&r)->there);
