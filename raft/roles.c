@@ -103,8 +103,10 @@ enum status raft_step_follower(struct raft *r, const struct raft_message *m)
         }
         return forward(r, m);
     case RAFT_MSG_READ_INDEX:
-    case RAFT_MSG_TRANSFER_LEADER:
         return forward(r, m);
+    case RAFT_MSG_TRANSFER_LEADER:
+        (void)!forward(r, m); /* nobody to ask: nobody waits for an answer */
+        return ST_OK;
     case RAFT_MSG_APPEND:
     case RAFT_MSG_HEARTBEAT:
     case RAFT_MSG_SNAPSHOT:

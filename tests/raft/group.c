@@ -115,19 +115,6 @@ static const struct raft_storage_ops ops = {.initial_state = on_initial_state,
                                             .last_index = on_last_index,
                                             .snapshot = on_snapshot};
 
-/* What the published library says of options that it refuses. */
-static const char *refusal_of(const struct raft_config *c)
-{
-    if (c->max_inflight_messages == 0) {
-        return "max inflight messages must be greater than 0";
-    }
-    if (c->read_mode == RAFT_READ_LEASE && !c->check_quorum) {
-        return "CheckQuorum must be enabled when ReadOnlyOption is "
-               "ReadOnlyLeaseBased";
-    }
-    return NULL;
-}
-
 bool group_add(struct group *g, const struct raft_config *config,
                struct raft_snapshot *snapshot)
 {
@@ -148,8 +135,7 @@ bool group_add(struct group *g, const struct raft_config *config,
         st = raft_new(&m->config, &m->raft);
     }
     if (st != ST_OK) {
-        const char *why = refusal_of(config);
-        text_add(&g->error, "%s", why != NULL ? why : text_status(st));
+        text_add(&g->error, "%s", text_status(st));
         member_free(m);
         return false;
     }
