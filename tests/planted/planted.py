@@ -18,7 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from bugs import BUGS, CHANGES, RARE
+from bugs import BUGS, CHANGES, MEMBERS, RARE
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SEED_SECONDS = 60  # a run takes a fraction of one; a bug may make it hang
@@ -120,6 +120,7 @@ def hunt(simulator, name, first_seed, seeds):
     did."""
     environment = dict(os.environ, KEELFS_PLANTED=name)
     more = ["--changes", "1"] if name in CHANGES else []
+    more += ["--members", str(MEMBERS[name])] if name in MEMBERS else []
     for i in range(seeds):
         try:
             done = subprocess.run(

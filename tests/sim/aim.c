@@ -1,9 +1,11 @@
 /* Faults that aim at a moment.
  *
  * Leaders die within milliseconds of their election; or when they have just
- * renewed a lease.  And old leaders come back: what one of an hour leaves
- * behind, half replicated, is what the rules of commitment are for
- * (dissertation figure 3.7).  There the fates of three leaders must meet:
+ * renewed a lease; members, when they have just told another that it was
+ * removed.  Flushes take long: what is applied stays in memory meanwhile.  And
+ * old leaders come back: what one of an hour leaves behind, half replicated, is
+ * what the rules of commitment are for (dissertation figure 3.7).  There the
+ * fates of three leaders must meet:
  *
  *   one dies with entries that nobody else has;
  *   one dies before anybody hears of its own entry, the first of its term;
@@ -13,6 +15,7 @@
  * are there are always a majority, and never the same one. */
 
 #include "base/must.h"
+#include "node/replica_internal.h"
 #include "tests/sim/internal.h"
 
 enum fate { FATE_LATE, FATE_UNHEARD, FATE_AT_COMMIT, FATES };
@@ -20,6 +23,9 @@ enum fate { FATE_LATE, FATE_UNHEARD, FATE_AT_COMMIT, FATES };
 void aim_draw_profile(struct sim *s)
 {
     struct profile *p = &s->profile;
+    prng_init(&s->aim_prng, s->options.seed ^ (UINT64_C(79) << 32));
+    p->slow_flush = prng_chance(&s->aim_prng, 1, 2);
+    p->tellers_die = prng_chance(&s->aim_prng, 1, 2);
     p->old_leaders = prng_chance(&s->prng, 1, 5) && s->options.members >= 3;
     p->answers_kill = prng_chance(&s->prng, 1, 4);
     p->forgets = prng_chance(&s->prng, 1, 2);
@@ -146,4 +152,37 @@ bool aim_at_renewal(struct sim *s, int64_t idle_ns)
         }
     }
     return false;
+}
+
+static void die(struct sim *s, struct event *e)
+{
+    struct member *m = container_of(e, struct member, doom);
+    if (m->up && !s->healed) {
+        sim_count(s, SIM_FAULT_TELLER_DIES);
+        member_crash(m);
+        sim_at(s, &m->restart,
+               s->now_ns + (int64_t)prng_below(&s->aim_prng, 1000 * MS),
+               sim_restart);
+    }
+}
+
+void aim_at_teller(struct member *m)
+{
+    struct sim *s = m->sim;
+    if (s->profile.tellers_die && !s->healed) {
+        sim_at(s, &m->doom, s->now_ns, die);
+    }
+}
+
+/* Above all one that makes a change of the members durable. */
+int64_t aim_at_flush(struct member *m)
+{
+    struct sim *s = m->sim;
+    const uint64_t percent = m->replica->conf_unsafe ? 75 : 15;
+    if (!s->profile.slow_flush || s->healed ||
+        !prng_chance(&s->aim_prng, percent, 100)) {
+        return 0;
+    }
+    sim_count(s, SIM_FAULT_SLOW_FLUSH);
+    return (int64_t)prng_below(&s->aim_prng, 3000 * MS);
 }

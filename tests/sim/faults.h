@@ -13,6 +13,8 @@
         "crash of a leader whom nobody heard after its election")              \
     ROW(LEADER_COMMITS, "crash of a leader at its first commitment")           \
     ROW(LEADER_RENEWS, "crash of a leader at the answer to a renewal")         \
+    ROW(TELLER_DIES,                                                           \
+        "crash of one who has just told another that it was removed")          \
     ROW(PAUSE, "pause")                                                        \
     ROW(PARTITION_SIDES, "partition in two")                                   \
     ROW(PARTITION_ALONE, "one member cut off")                                 \
@@ -30,6 +32,7 @@
     ROW(READ_FAILS, "read that fails at a start")                              \
     ROW(DISK_FULL, "full disk, for up to 4 s")                                 \
     ROW(SLOW_DISK, "save that takes up to 1.5 s")                              \
+    ROW(SLOW_FLUSH, "flush of a store that takes up to 3 s")                   \
     ROW(WRITES_UNSYNCED, "unsynced write of which a crash leaves nothing")     \
     ROW(SECTORS_TORN, "sector torn by a crash")                                \
     ROW(WRITE_LOST, "write in a log that was lost, though synced")             \

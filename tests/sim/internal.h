@@ -201,6 +201,8 @@ struct profile {
     bool leaders_die;  /* soon after they were elected */
     bool old_leaders;  /* ... and come back when the next one dies */
     bool answers_kill; /* leaders die when a renewal was answered */
+    bool tellers_die;  /* when they told another that it was removed */
+    bool slow_flush;   /* stores take up to three seconds */
     bool bad_disks;    /* that fail and are full */
     bool forgets;      /* compacts beyond what members that are behind have */
     uint64_t message_bytes_max;
@@ -236,7 +238,8 @@ struct sim {
     struct history history;
     int64_t compact_asked; /* the highest revision */
     struct event fault;
-    uint64_t fates; /* aim.c */
+    uint64_t fates;       /* aim.c */
+    struct prng aim_prng; /* its own */
     struct event disk_trouble;
     struct prng disk_prng; /* its own */
     struct safety *safety;
@@ -320,6 +323,10 @@ void aim_at_leader(struct member *m);
 void aim_at_turn(struct member *m);
 /* a renewal was answered, the first for so long. True: the leader dies. */
 bool aim_at_renewal(struct sim *s, int64_t idle_ns);
+/* It told another that it was removed. */
+void aim_at_teller(struct member *m);
+/* How much longer a flush of its store takes. */
+int64_t aim_at_flush(struct member *m);
 
 /* disk.c */
 void disk_init(struct sim *s);
@@ -431,7 +438,7 @@ void membership_begin(struct sim *s);
 void membership_fini(struct sim *s);
 void membership_tick(struct member *m);
 /* `by` knows that m was removed, and answers it no more. */
-void membership_refuse(const struct member *by, struct member *m);
+void membership_refuse(struct member *by, struct member *m);
 /* It lost its data, was let in again, and has found out that it was there. */
 bool membership_turned_away(struct member *m, enum status st);
 /* A member may lose the end of its log now: two others have what it had. */

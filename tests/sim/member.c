@@ -531,7 +531,8 @@ static void begin_flush(struct member *m)
     const bool all = prng_chance(&m->sim->prng, 1, 500);
     m->flushing = replica_flush_begin(m->replica, all);
     if (m->flushing != NULL) {
-        const int64_t took = (int64_t)prng_below(&m->sim->prng, 50 * MS);
+        const int64_t took =
+            (int64_t)prng_below(&m->sim->prng, 50 * MS) + aim_at_flush(m);
         sim_at(m->sim, &m->flushed, m->sim->now_ns + took, flushed);
     }
 }

@@ -187,12 +187,13 @@ bool membership_turned_away(struct member *m, enum status st)
     return true;
 }
 
-void membership_refuse(const struct member *by, struct member *m)
+void membership_refuse(struct member *by, struct member *m)
 {
     if (m->up && !m->paused) {
         sim_note(m->sim, "%u is told by %u", member_number(m),
                  member_number(by));
         leave(m);
+        aim_at_teller(by);
     }
 }
 
@@ -201,7 +202,7 @@ void membership_tick(struct member *m)
 {
     struct sim *s = m->sim;
     for (uint32_t i = 0; i < s->members_count; i++) {
-        const struct member *by = &s->members[i];
+        struct member *by = &s->members[i];
         if (m->up && !m->paused && by != m && by->up && !by->paused &&
             !network_is_cut(s, m, by) && !network_is_cut(s, by, m) &&
             replica_has_left(by->replica, m->id)) {
@@ -478,7 +479,7 @@ static void want_replacement(struct steward *o)
         return;
     }
     /* Who adds while one is away is refused when that is strict. */
-    o->jointly = prng_chance(&o->prng, 1, 2) && !(loses && strict);
+    o->jointly = prng_chance(&o->prng, 3, 4) && !(loses && strict);
     if (loses) {
         lose(o, o->leaver);
     }
