@@ -122,6 +122,10 @@ bool fs_answers_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         reply_errno(req, ESTALE);
         return true;
     }
+    if (fs_op_is_overtaken(op)) {
+        reply_errno(req, EIO); /* whatever it is doing, it fails */
+        return true;
+    }
     if (is_at(&op->place, d, name)) {
         n = find_name(fs, op);
     } else if (op->has_other && is_at(&op->other, d, name)) {
@@ -193,6 +197,7 @@ bool fs_answers_create(fuse_req_t req, fuse_ino_t parent, const char *name,
         return true;
     }
     struct fs_node *n = file_of(fs, h->op);
+    h->op->told = true;
     struct fuse_entry_param entry;
     fs_entry_of(fs, n, &entry);
     fill(file);
@@ -216,6 +221,7 @@ bool fs_answers_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name)
         reply_errno(req, EIO);
         return true;
     }
+    h->op->told = true;
     reply_entry(fs, req,
                 fs_node_of_directory(fs, buf_bytes(&h->op->place.below), NULL,
                                      h->op->revision));
@@ -227,6 +233,17 @@ bool fs_answers_ok(fuse_req_t req)
     if (helper_of(req) == NULL) {
         return false;
     }
+    reply_errno(req, 0);
+    return true;
+}
+
+bool fs_answers_names(fuse_req_t req)
+{
+    struct fs_helper *h = helper_of(req);
+    if (h == NULL) {
+        return false;
+    }
+    h->op->told = true;
     reply_errno(req, 0);
     return true;
 }

@@ -239,11 +239,23 @@ static void put(struct fs_batch *b, const struct fs_change *c)
     }
 }
 
+static void file_gone(struct fs_batch *b, const struct fs_change *c)
+{
+    struct fs_op *op = file_op(b, FS_OP_UNLINK, c);
+    if (op != NULL && c->moved_to.size > 0) {
+        /* Only the name goes: the file lives on under another. */
+        fs_node_drop(b->fs, op->node);
+        op->node = NULL;
+        op->item.ino = 0;
+    }
+    fs_replay_add(b->fs, op);
+}
+
 static void gone(struct fs_batch *b, const struct fs_change *c)
 {
     const bool moved = c->moved_to.size > 0 && replays_renames(b);
     if (!b->own && !moved && !fs_key_is_marker(key_of(c))) {
-        fs_replay_add(b->fs, file_op(b, FS_OP_UNLINK, c));
+        file_gone(b, c);
     }
     directories_removed(b, c, BYTES_NONE);
 }

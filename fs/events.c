@@ -100,6 +100,7 @@ static void batch_ready(struct fs_batch *b)
     list_remove(&b->link);
     feed->batches_count--;
     fs_batch_replay(b);
+    fs_overtake_forget(fs, b->revision);
     fs_batch_free(b);
     drain(feed);
     /* Batches that nobody here wants leave without any helper's report. */
@@ -227,6 +228,12 @@ int64_t fs_events_told(struct fs *fs)
     return told;
 }
 
+bool fs_events_are_past(const struct fs *fs, int64_t revision)
+{
+    const struct fs_feed *feed = fs->feed;
+    return feed->batches_count == 0 && feed->next_revision > revision;
+}
+
 int64_t fs_events_missed(const struct fs *fs)
 {
     return fs->feed->missed;
@@ -315,6 +322,16 @@ void fs_events_published(struct fs *fs, struct fs_node *n,
                                      ? FS_OP_REPLACE
                                      : FS_OP_MODIFY;
     fs_replay_add(fs, op_on_node(fs, type, n));
+}
+
+void fs_events_unmade(struct fs *fs, struct fs_node *n)
+{
+    struct fs_op *op =
+        fs->replay == NULL ? NULL : op_on_node(fs, FS_OP_UNLINK, n);
+    if (op != NULL) {
+        op->revision++; /* its making told what was so at n->revision */
+        fs_replay_add(fs, op);
+    }
 }
 
 void fs_events_refresh(struct fs *fs, struct fs_node *n)

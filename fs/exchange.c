@@ -14,6 +14,7 @@
 #include "base/must.h"
 #include "fs/events.h"
 #include "fs/path.h"
+#include "fs/replay.h"
 #include "fs/target.h"
 
 #define OPS_MAX 96 /* below the store's limit */
@@ -142,6 +143,8 @@ static void swapped(struct fs_call *c)
     const int64_t revision = fs_call_revision(c);
     fs_events_own(fs, revision, buf_bytes(&c->target.below),
                   buf_bytes(&c->other.below));
+    fs_replay_overtake(fs, &c->target, revision);
+    fs_replay_overtake(fs, &c->other, revision);
     swap_nodes(fs, &c->target, &c->other, revision);
     fs_reply_errno(c, 0);
 }

@@ -55,6 +55,7 @@ void fs_handle_free(struct fs_handle *h)
     struct fs_node *n = h->node;
     if (n->pending && list_is_empty(&n->handles)) {
         fs_node_end(fs, n, n->revision); /* nobody is left to create it */
+        fs_events_unmade(fs, n);
     }
     fs_node_drop(fs, n);
     payload_drop(h->pinned);

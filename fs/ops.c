@@ -78,14 +78,14 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    if (!fs_answers_ok(req)) {
+    if (!fs_answers_names(req)) {
         fs_unlink(req, parent, name);
     }
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    if (!fs_answers_ok(req)) {
+    if (!fs_answers_names(req)) {
         fs_rmdir(req, parent, name);
     }
 }
@@ -94,7 +94,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
                       fuse_ino_t other_parent, const char *other_name,
                       unsigned int flags)
 {
-    if (!fs_answers_ok(req)) {
+    if (!fs_answers_names(req)) {
         fs_rename(req, parent, name, other_parent, other_name, flags);
     }
 }

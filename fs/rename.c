@@ -19,9 +19,17 @@
 #include "fs/handle.h"
 #include "fs/handlers.h"
 #include "fs/names.h"
+#include "fs/replay.h"
 #include "fs/target.h"
 
 static void rename_ask(struct fs_call *c);
+
+/* The call has told what both names are now. */
+static void overtake(struct fs_call *c, int64_t revision)
+{
+    fs_replay_overtake(c->fs, &c->target, revision);
+    fs_replay_overtake(c->fs, &c->other, revision);
+}
 
 static struct kv_compare is_absent(struct kv_keys keys)
 {
@@ -83,6 +91,7 @@ static void directory_moved(struct fs_call *c)
     const struct bytes from = buf_bytes(&c->target.below);
     const struct bytes to = buf_bytes(&c->other.below);
     fs_events_own(fs, revision, to, from);
+    overtake(c, revision);
     fs_nodes_move_below(fs, from, to, revision);
     fs_reply_errno(c, 0);
 }
@@ -166,6 +175,7 @@ static void file_is_moved(struct fs_call *c)
     must(results[MOVED].range.items_count == 1); /* put there just now */
     const struct kv_item *item = &results[MOVED].range.items[0];
     fs_events_own(fs, revision, BYTES_NONE, BYTES_NONE);
+    overtake(c, revision);
     struct fs_node *n =
         fs_node_find_ino(fs, fs_ino_of(&results[SOURCE].range.items[0]));
     struct fs_node *old = NULL;
@@ -275,6 +285,7 @@ static void exchanged(struct fs_call *c)
     }
     const int64_t revision = fs_call_revision(c);
     fs_events_own(fs, revision, BYTES_NONE, BYTES_NONE);
+    overtake(c, revision);
     for (size_t i = 1; i < c->txn.result.results_count; i++) {
         const struct kv_range_result *r = &c->txn.result.results[i].range;
         must(r->items_count == 1); /* put there just now */

@@ -48,7 +48,7 @@ static bool place_set(struct fs *fs, struct fs_place *p, struct bytes key,
     return true;
 }
 
-static void place_fini(struct fs_place *p)
+void fs_place_fini(struct fs_place *p)
 {
     buf_fini(&p->directory);
     buf_fini(&p->below);
@@ -85,8 +85,8 @@ void fs_op_free(struct fs *fs, struct fs_op *op)
     must(list_is_empty(&op->link));
     fs_node_drop(fs, op->node);
     fs_node_drop(fs, op->other_node);
-    place_fini(&op->place);
-    place_fini(&op->other);
+    fs_place_fini(&op->place);
+    fs_place_fini(&op->other);
     buf_fini(&op->key);
     free(op);
 }
@@ -168,10 +168,25 @@ static bool can_run(struct fs *fs, const struct fs_op *op)
                        buf_bytes(&op->other.directory));
 }
 
+/* A file of that name is being made here. */
+static bool is_being_made(struct fs *fs, const struct fs_place *p)
+{
+    const struct bytes below = buf_bytes(&p->below);
+    const struct fs_node *n =
+        below.size == 0
+            ? NULL
+            : fs_node_find(fs, false,
+                           (struct bytes){below.data, below.size - 1});
+    return n != NULL && n->pending;
+}
+
 /* Whether the kernel holds what the operation is about. */
 bool fs_op_is_wanted(struct fs *fs, const struct fs_op *op)
 {
     const struct fs_node *d = directory_of(fs, &op->place);
+    if (op->type == FS_OP_UNLINK && is_being_made(fs, &op->place)) {
+        return false; /* the name stays, of another file */
+    }
     if (op->type == FS_OP_STAT || op->type == FS_OP_TRUNCATE) {
         return op->node->lookups > 0 && !op->node->gone;
     }
@@ -183,7 +198,7 @@ bool fs_op_is_wanted(struct fs *fs, const struct fs_op *op)
 
 /* A directory gets its new name in the table when its turn has come: what was
  * queued before finds it under the old one. */
-static void follow(struct fs *fs, struct fs_op *op)
+void fs_op_follow(struct fs *fs, struct fs_op *op)
 {
     if (op->moves_below) {
         op->moves_below = false;
@@ -192,14 +207,14 @@ static void follow(struct fs *fs, struct fs_op *op)
     }
 }
 
-static void finish(struct fs *fs, struct fs_op *op)
+void fs_op_finish(struct fs *fs, struct fs_op *op)
 {
     struct fs_replay *r = fs->replay;
     fs_pace_forget(op);
     list_remove(&op->link);
     must(r->queued > 0);
     r->queued--;
-    follow(fs, op);
+    fs_op_follow(fs, op);
     if (op->type == FS_OP_STAT) {
         op->node->refresh_queued = false;
     }
@@ -217,7 +232,7 @@ static void finish(struct fs *fs, struct fs_op *op)
 
 static void start(struct fs *fs, struct fs_helper *h, struct fs_op *op)
 {
-    follow(fs, op);
+    fs_op_follow(fs, op);
     if (op->node == NULL && op->item.ino != 0) {
         /* Somebody may have looked it up meanwhile. */
         struct fs_node *n = fs_node_find_ino(fs, op->item.ino);
@@ -260,7 +275,7 @@ static struct fs_op *next_op(struct fs *fs)
             free = !fs_op_conflicts(op, blocked[i]);
         }
         if (free && !fs_op_is_wanted(fs, op)) {
-            finish(fs, op);
+            fs_op_finish(fs, op);
             continue;
         }
         if (free && can_run(fs, op)) {
@@ -322,7 +337,7 @@ void fs_replay_add(struct fs *fs, struct fs_op *op)
     if (op == NULL) {
         return;
     }
-    if (r == NULL || collapses(r, op)) {
+    if (r == NULL || !fs_overtake_new(fs, op) || collapses(r, op)) {
         fs_op_free(fs, op);
         return;
     }
@@ -334,33 +349,6 @@ void fs_replay_add(struct fs *fs, struct fs_op *op)
     fs_replay_dispatch(fs);
 }
 
-static void overtake(struct fs *fs, struct list *in, const struct fs_target *t,
-                     int64_t revision)
-{
-    list_each_safe (at, in) {
-        struct fs_op *op = container_of(at, struct fs_op, link);
-        if (op->running || op->has_other || op->revision >= revision ||
-            op->type == FS_OP_STAT || op->type == FS_OP_TRUNCATE ||
-            !bytes_equal(buf_bytes(&op->place.below), buf_bytes(&t->below))) {
-            continue;
-        }
-        fs_pace_forget(op);
-        fs_node_drop(fs, op->node); /* its life is no longer the queue's */
-        op->node = NULL;
-        finish(fs, op);
-    }
-}
-
-void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
-                        int64_t revision)
-{
-    if (fs->replay == NULL || t->kind == FS_TARGET_VALUE) {
-        return;
-    }
-    overtake(fs, &fs->replay->resting, t, revision);
-    overtake(fs, &fs->replay->queue, t, revision);
-}
-
 void fs_replay_done(struct fs *fs, struct fs_helper *h)
 {
     struct fs_op *op = h->op;
@@ -370,7 +358,12 @@ void fs_replay_done(struct fs *fs, struct fs_helper *h)
     if (op->order.looks) {
         fs_pace_saw(fs, h->watched);
     }
-    finish(fs, op);
+    if (!fs_op_is_overtaken(op) || op->told ||
+        !fs_op_reduce(fs, op, op->overtaken[0], op->overtaken[1])) {
+        fs_op_finish(fs, op);
+    } else {
+        op->overtaken[0] = op->overtaken[1] = false;
+    }
     fs_replay_dispatch(fs);
 }
 
@@ -398,6 +391,7 @@ void fs_replay_begin(struct fs *fs, struct fs_crew *crew)
     r->fs = fs;
     r->crew = crew;
     list_init(&r->queue);
+    list_init(&r->takes);
     fs_pace_init(r);
     for (size_t i = 0; i < FS_HELPERS; i++) {
         r->helpers[i].replay = r;
@@ -426,6 +420,7 @@ void fs_replay_end(struct fs *fs)
     while ((at = list_pop(&r->queue)) != NULL) {
         fs_op_free(fs, container_of(at, struct fs_op, link));
     }
+    fs_overtake_forget(fs, INT64_MAX);
     fs->replay = NULL;
     free(r);
 }

@@ -61,6 +61,8 @@ struct fs_op {
     struct fs_place place, other;
     bool has_other;
     bool running;
+    bool told;                  /* the request that tells it was answered */
+    bool overtaken[2];          /* while it runs: its name, the other one */
     bool resting;               /* node->resting is this */
     bool moves_below;           /* the table's directory has not followed yet */
     struct fs_node *node;       /* held; NULL: not known when it was queued */
@@ -96,6 +98,8 @@ struct fs_pace {
 
 struct fs_replay {
     struct fs *fs;
+    struct omap takes_by_name; /* private to fs/overtake.c */
+    struct list takes;
     struct list queue;   /* in order, with those that run */
     struct list resting; /* not in the queue yet (fs/pace.h) */
     size_t queued;       /* in both */
@@ -119,12 +123,13 @@ struct fs_op *fs_op_new(struct fs *fs, enum fs_op_type type, struct bytes key,
 bool fs_op_set_other(struct fs *fs, struct fs_op *op, struct bytes key,
                      bool file, bool value);
 void fs_op_free(struct fs *fs, struct fs_op *op); /* NULL is fine */
+/* It was performed, or need not be. */
+void fs_op_finish(struct fs *fs, struct fs_op *op);
+/* What it moves has its new name in the table. */
+void fs_op_follow(struct fs *fs, struct fs_op *op);
+void fs_place_fini(struct fs_place *p);
 /* Takes the operation; runs it when its turn has come. NULL is fine. */
 void fs_replay_add(struct fs *fs, struct fs_op *op);
-/* This mount's own call has changed whether there is this name, at `revision`:
- * what is queued about earlier changes of it would now tell a wrong end. */
-void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
-                        int64_t revision);
 /* Runs what can be run: after an operation was added, or a lock given back. */
 void fs_replay_dispatch(struct fs *fs);
 
@@ -132,6 +137,25 @@ void fs_replay_dispatch(struct fs *fs);
  * one is about. */
 bool fs_op_conflicts(const struct fs_op *a, const struct fs_op *b);
 bool fs_op_is_wanted(struct fs *fs, const struct fs_op *op);
+
+/* fs/overtake.c: this mount's own call has changed whether there is this name,
+ * at `revision`: replays about earlier changes of it would now tell a wrong
+ * end.  Of a rename with another name, what is left is told. */
+void fs_replay_overtake(struct fs *fs, const struct fs_target *t,
+                        int64_t revision);
+/* The same for an operation that comes only now; false: there is nothing to
+ * tell, and the caller frees it. */
+bool fs_overtake_new(struct fs *fs, struct fs_op *op) MUST_USE;
+/* All changes up to `revision` are operations by now. */
+void fs_overtake_forget(struct fs *fs, int64_t revision);
+/* Takes one name out of an operation, or both; false: that was all. */
+bool fs_op_reduce(struct fs *fs, struct fs_op *op, bool first,
+                  bool second) MUST_USE;
+/* It runs, and is not to be told any more. */
+static inline bool fs_op_is_overtaken(const struct fs_op *op)
+{
+    return op->overtaken[0] || op->overtaken[1];
+}
 
 /* The helper that a request comes from; NULL: somebody else. */
 struct fs_helper *fs_helper_of(struct fs *fs, fuse_req_t req);
