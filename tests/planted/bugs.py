@@ -285,6 +285,38 @@ BUGS = [
      "    }\n"
      "    fs_call_wait(c, &h->waiters, published);\n    fs_publish(h, FS_PUBLISH_CLOSE);"),
 
+    # --- the mount's replays ---
+    ("replay-takes-new-file",
+     "a replay of the past takes a file that is being made for the one it tells of",
+     "fs/inode.c",
+     "    if (named != NULL && named->pending && revision > named->revision) {\n"
+     "        if (n == NULL) {",
+     "    if (named != NULL && named->pending &&\n"
+     "        (BUG || revision > named->revision)) {\n"
+     "        if (n == NULL) {"),
+    ("replay-takes-new-file", None, "fs/open.c",
+     "            fs_replay_overtake(fs, &c->target, absent + 1);",
+     "            if (!BUG) {\n"
+     "                fs_replay_overtake(fs, &c->target, absent + 1);\n"
+     "            }"),
+    ("replay-after-a-call", "a replay tells of a name what was before this mount's own call",
+     "fs/overtake.c", "    if (r == NULL || t->kind == FS_TARGET_VALUE) {",
+     "    if (BUG || r == NULL || t->kind == FS_TARGET_VALUE) {"),
+    ("last-change-untold", "a change joins a modification that is being told already",
+     "fs/replay.c", "        if (earlier->type != FS_OP_MODIFY || earlier->running ||",
+     "        if (earlier->type != FS_OP_MODIFY || (!BUG && earlier->running) ||"),
+    ("moved-file-ends", "where renames are shown as writes, the old name's end is the file's",
+     "fs/changes.c", "    if (op != NULL && c->moved_to.size > 0) {",
+     "    if (!BUG && op != NULL && c->moved_to.size > 0) {"),
+    ("moved-file-ends", None, "fs/replay.c",
+     "        bytes_equal(fs_node_key(op->node), buf_bytes(&op->key))) {\n"
+     "        fs_node_end(",
+     "        (BUG || bytes_equal(fs_node_key(op->node), buf_bytes(&op->key)))) {\n"
+     "        fs_node_end("),
+    ("unmade-untold", "nobody is told that a file which was never published is gone",
+     "fs/events.c", "        fs->replay == NULL ? NULL : op_on_node(fs, FS_OP_UNLINK, n);",
+     "        BUG || fs->replay == NULL ? NULL : op_on_node(fs, FS_OP_UNLINK, n);"),
+
     # --- leases ---
     ("renewal-before-the-log",
      "a renewal is answered that a new leader will not know",

@@ -32,7 +32,7 @@ static bool is_being_made(const struct sim *s, const struct record *r,
         if (other->begin_ns > r->end_ns) {
             break;
         }
-        if (other->key == key && other->at_member == r->at_member &&
+        if (other->key == key && other->at_mount == r->at_mount &&
             other->end_ns >= r->begin_ns) {
             return true;
         }
@@ -73,7 +73,24 @@ static void check_read(struct sim *s, struct record *r, int64_t since,
     }
 }
 
-/* What is written to a file that somebody unlinked meanwhile goes with it. */
+/* Whether a process renamed another file over it meanwhile. */
+static bool was_replaced(const struct sim *s, uint32_t key, int64_t since,
+                         int64_t until)
+{
+    for (size_t i = 0; i < s->history.count; i++) {
+        const struct record *r = &s->history.records[i];
+        const struct change *c = r->renames && r->key == key
+                                     ? changes_find(&s->all, key, r->value)
+                                     : NULL;
+        if (c != NULL && c->revision > since && c->revision <= until) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is written to a file that somebody unlinked meanwhile, or replaced, goes
+ * with it. */
 static void check_write(struct sim *s, struct record *r, int64_t since,
                         int64_t until)
 {
@@ -81,7 +98,8 @@ static void check_write(struct sim *s, struct record *r, int64_t since,
     const struct change *c = changes_find(all, r->key, r->value);
     if (c != NULL && c->revision > since && c->revision <= until) {
         r->revision = c->revision;
-    } else if (c == NULL && was_absent(all, r->key, since, until)) {
+    } else if (c == NULL && (was_absent(all, r->key, since, until) ||
+                             was_replaced(s, r->key, since, until))) {
         r->vanished = true;
     } else {
         sim_fail(s, "a process's write of %llu to key %u is %s",

@@ -68,12 +68,13 @@ struct record {
     uint64_t listed[KEYS];
     bool serializable;
     bool by_file; /* through a mount: no revision is told */
-    uint32_t at_member;
+    bool renames; /* of these, a PUT: of another file, renamed over it */
+    uint32_t at_mount;
     bool answered;   /* false: the outcome is not known */
     bool never;      /* promised: it did not and will not happen */
     bool took_place; /* answered, and changed something */
-    bool vanished;   /* by_file: with a file that somebody unlinked, or with a
-                        name   unlinked before it was in the store */
+    bool vanished;   /* by_file: with a file that somebody unlinked or replaced,
+                        or with a name unlinked before it was in the store */
     bool compacted;  /* answered: the revision asked for is gone */
 };
 

@@ -8,10 +8,13 @@
 #include "node/replica.h"
 #include "store/transfer.h"
 #include "tests/lib/disk_sim.h"
+#include "tests/sim/event.h"
 #include "tests/sim/history.h"
+#include "tests/sim/kernel.h"
 #include "tests/sim/mount.h"
 #include "tests/sim/sim.h"
 
+#define MOUNTS         2  /* of a member */
 #define MEMBERS_MAX    12 /* that there ever are in a run */
 #define CLIENTS_MAX    16
 #define PROCESSES_MAX  4
@@ -29,12 +32,6 @@
 #define MS             INT64_C(1000000)
 
 struct sim;
-
-/* Something that will happen. */
-struct event {
-    struct heap_node at;
-    void (*run)(struct sim *s, struct event *e);
-};
 
 struct member {
     struct sim *sim;
@@ -69,9 +66,9 @@ struct member {
     struct store_import *incoming; /* a state on its way (install.c), ... */
     struct store *fresh;           /* ... it, ... */
     struct store_comparison *comparison;
-    struct raft_message offered; /* ... and what raft is to hear of it */
-    struct member *offered_by;   /* NULL: it was told what became of it */
-    struct mount *mount;
+    struct raft_message offered;  /* ... and what raft is to hear of it */
+    struct member *offered_by;    /* NULL: it was told what became of it */
+    struct mount *mounts[MOUNTS]; /* NULL: not this one */
     struct kv_watch watch; /* of everything; of who joins, since its state */
     bool watches;
     int64_t seen;       /* the last revision its watch told */
@@ -112,12 +109,13 @@ struct process {
     struct sim *sim;
     uint32_t number;
     struct event next;
-    struct fuse_asker asker;
+    struct task task;
     struct member *member; /* of the call under way; NULL: none is */
+    struct mount *mount;
     size_t record;
     char name[16];
     uint64_t node, directory, handle, offset;
-    bool renames, is_directory;
+    bool renames, is_directory, writes;
     bool may_have_happened; /* if no answer comes */
     uint8_t value[VALUE_SIZE_MAX];
     struct bytes unwritten; /* what is left of it */
@@ -285,6 +283,8 @@ void member_fini(struct member *m);
 struct change change_of(const struct kv_event *e, bool is_last);
 /* Does whatever there is to do after something happened to it. */
 void member_turn(struct member *m);
+/* The same after a request of a mount: most ask nothing of the store. */
+void member_serve(struct member *m);
 /* state: what came with a snapshot message; then network_report() may come
  * later. */
 void member_receive(struct member *m, struct member *from,
@@ -407,8 +407,11 @@ uint64_t value_number(struct bytes value);
 
 /* process.c */
 void process_init(struct sim *s, uint32_t number);
-/* The member goes, and its mount with it. */
+/* The member goes, and its mounts with it. */
 void processes_forget(struct sim *s, const struct member *m);
+
+/* told.c: what watchers on the mounts were told must be so. */
+void told_check(struct sim *s);
 
 /* watcher.c */
 void watcher_init(struct sim *s, uint32_t number);

@@ -295,7 +295,10 @@ void member_start(struct member *m)
     m->died_ns = 0;
     lessees_forget(m);
     begin_watch(m);
-    m->mount = mount_new(replica_kv(m->replica), clock_of(m).now_ns);
+    const size_t mounts = 1 + prng_below(&m->sim->prng, MOUNTS);
+    for (size_t i = 0; i < mounts; i++) {
+        m->mounts[i] = mount_new(m, clock_of(m).now_ns);
+    }
     sim_at(m->sim, &m->tick, m->sim->now_ns + TICK_NS, tick);
     sim_note(m->sim, "%u starts applied %llu", member_number(m),
              (unsigned long long)store_applied_index(m->store));
@@ -306,8 +309,10 @@ static void close_member(struct member *m)
 {
     watchers_forget(m->sim, m);
     processes_forget(m->sim, m);
-    mount_free(m->mount);
-    m->mount = NULL;
+    for (size_t i = 0; i < MOUNTS; i++) {
+        mount_free(m->mounts[i]);
+        m->mounts[i] = NULL;
+    }
     replica_stop(m->replica);
     install_forget(m);
     for (size_t i = 0; i < m->saving_count; i++) {
@@ -558,7 +563,10 @@ void member_turn(struct member *m)
             }
             return;
         }
-        more |= m->mount != NULL && mount_turn(m->mount, clock.now_ns);
+        for (size_t i = 0; i < MOUNTS; i++) {
+            more |=
+                m->mounts[i] != NULL && mount_turn(m->mounts[i], clock.now_ns);
+        }
     }
     if (!m->watches) {
         begin_watch(m);
@@ -570,6 +578,23 @@ void member_turn(struct member *m)
     begin_save(m);
     if (!m->broken) {
         begin_flush(m);
+    }
+}
+
+void member_serve(struct member *m)
+{
+    if (!m->up || m->paused || m->broken || sim_failed(m->sim)) {
+        return;
+    }
+    const int64_t now = clock_of(m).now_ns;
+    bool asked = false;
+    for (size_t i = 0; i < MOUNTS; i++) {
+        while (m->mounts[i] != NULL && mount_turn(m->mounts[i], now)) {
+        }
+        asked |= m->mounts[i] != NULL && mount_has_asked(m->mounts[i]);
+    }
+    if (asked) {
+        member_turn(m);
     }
 }
 

@@ -8,6 +8,9 @@
 
 #include "base/must.h"
 #include "fs/internal.h"
+#include "tests/sim/crew.h"
+#include "tests/sim/internal.h"
+#include "tests/sim/told.h"
 #include "tests/sim/wire.h"
 
 #define ASKERS_MAX 64
@@ -16,12 +19,16 @@
 struct mount {
     struct fs *fs;
     struct wire *wire;
+    struct kernel *kernel;
+    struct crew *crew;
+    struct told *told;
     uint64_t count; /* of requests */
     size_t waiting; /* askers */
+    bool asked;     /* by others than helpers */
     bool unread;    /* requests were sent that it may not have read */
     struct fuse_asker *askers[ASKERS_MAX];
-    uint64_t waits_for[ASKERS_MAX]; /* unique of the request */
-    uint8_t packet[PACKET_MAX];
+    uint64_t waits_for[ASKERS_MAX];                /* unique of the request */
+    uint8_t packet[PACKET_MAX], reply[PACKET_MAX]; /* sent; received last */
 };
 
 /* Pids of the simulation are none of this machine's. */
@@ -64,6 +71,7 @@ void mount_ask(struct mount *m, struct fuse_asker *a, uint32_t opcode,
     must(a->on_reply == NULL && a->number < ASKERS_MAX);
     a->on_reply = on_reply;
     m->waiting++;
+    m->asked |= a->number < ASKER_HELPERS;
     m->askers[a->number] = a;
     m->waits_for[a->number] = ++m->count * ASKERS_MAX + a->number;
     send_request(m, opcode, node, m->waits_for[a->number], a->pid, head, tail);
@@ -80,12 +88,12 @@ void mount_tell(struct mount *m, uint32_t opcode, uint64_t node,
 static bool take_reply(struct mount *m)
 {
     struct fuse_out_header header;
-    const size_t size = wire_receive(m->wire, m->packet, sizeof m->packet);
+    const size_t size = wire_receive(m->wire, m->reply, sizeof m->reply);
     if (size == 0) {
         return false;
     }
     must(size >= sizeof header);
-    memcpy(&header, m->packet, sizeof header);
+    memcpy(&header, m->reply, sizeof header);
     const size_t number = header.unique % ASKERS_MAX;
     struct fuse_asker *a = m->askers[number];
     if (a != NULL && m->waits_for[number] == header.unique) {
@@ -95,7 +103,7 @@ static bool take_reply(struct mount *m)
         m->waiting--;
         on_reply(
             a, -header.error,
-            (struct bytes){m->packet + sizeof header, size - sizeof header});
+            (struct bytes){m->reply + sizeof header, size - sizeof header});
     }
     return true;
 }
@@ -117,32 +125,70 @@ bool mount_turn(struct mount *m, int64_t now_ns)
     return any;
 }
 
-struct mount *mount_new(struct kv *kv, int64_t now_ns)
+/* How changes of elsewhere are shown. */
+static enum fs_events draw_events(struct sim *s)
+{
+    static const enum fs_events all[] = {FS_EVENTS_AUTO,  FS_EVENTS_AUTO,
+                                         FS_EVENTS_AUTO,  FS_EVENTS_AUTO,
+                                         FS_EVENTS_WRITE, FS_EVENTS_RENAME};
+    return all[prng_below(&s->prng, count_of(all))];
+}
+
+static struct fs *attach(struct member *member, int fd)
+{
+    struct fs_options o;
+    struct fault fault;
+    struct fs *fs;
+    fs_options_default(&o);
+    o.uid = o.gid = 0;
+    o.events = draw_events(member->sim);
+    o.publish_idle_ms = 0; /* a value is whole, however long its writer takes */
+    must(fs_attach(replica_kv(member->replica), fd, &o, &fs, &fault) == ST_OK);
+    fs->system = (struct fs_system){.thread_group = group_of,
+                                    .is_dying = always_dying,
+                                    .is_writing = never_writing};
+    return fs;
+}
+
+struct mount *mount_new(struct member *member, int64_t now_ns)
 {
     struct mount *m = xcalloc(1, sizeof *m);
     /* libfuse wants a descriptor; nothing goes through this one. */
     const int none = open("/dev/null", O_RDWR | O_CLOEXEC);
     must(none >= 0);
-    struct fs_options o;
-    fs_options_default(&o);
-    o.uid = o.gid = 0;
-    struct fault fault;
-    must(fs_attach(kv, none, &o, &m->fs, &fault) == ST_OK);
-    m->fs->system = (struct fs_system){.thread_group = group_of,
-                                       .is_dying = always_dying,
-                                       .is_writing = never_writing};
+    m->fs = attach(member, none);
     m->wire = wire_new();
     wire_attach(m->wire, m->fs);
+    m->kernel = kernel_new(member, m);
+    m->crew = crew_new(member->sim, m->kernel, m->fs);
+    m->told = told_new(member->sim, m);
     const struct fuse_init_in init = {
         .major = FUSE_KERNEL_VERSION,
         .minor = 31,
         .max_readahead = 65536,
         .flags = FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DO_READDIRPLUS |
-                 FUSE_MAX_PAGES | FUSE_AUTO_INVAL_DATA};
+                 FUSE_MAX_PAGES | FUSE_AUTO_INVAL_DATA | FUSE_PARALLEL_DIROPS};
     mount_tell(m, FUSE_INIT, 0,
                (struct bytes){(const uint8_t *)&init, sizeof init});
     (void)mount_turn(m, now_ns);
     return m;
+}
+
+bool mount_has_asked(struct mount *m)
+{
+    const bool asked = m->asked;
+    m->asked = false;
+    return asked;
+}
+
+struct kernel *mount_kernel(struct mount *m)
+{
+    return m->kernel;
+}
+
+void mount_check_end(struct mount *m)
+{
+    told_check_end(m->told);
 }
 
 void mount_free(struct mount *m)
@@ -150,12 +196,10 @@ void mount_free(struct mount *m)
     if (m == NULL) {
         return;
     }
-    for (size_t i = 0; i < ASKERS_MAX; i++) {
-        if (m->askers[i] != NULL) {
-            m->askers[i]->on_reply = NULL;
-        }
-    }
     fs_free(m->fs);
     wire_free(m->wire);
+    crew_free(m->crew);
+    told_free(m->told);
+    kernel_free(m->kernel);
     free(m);
 }

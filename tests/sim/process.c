@@ -12,7 +12,6 @@
 #include "base/must.h"
 #include "tests/sim/internal.h"
 
-#define ROOT       1
 #define DIRECTORY  "dir"
 #define LOG_MS     4000 /* a log gets appends for so long, then the next */
 #define LOCK_MS    400  /* likewise */
@@ -20,9 +19,14 @@
 
 static void act(struct sim *s, struct event *e);
 
+static struct process *process_of_task(struct task *t)
+{
+    return container_of(t, struct process, task);
+}
+
 static struct process *process_of(struct fuse_asker *a)
 {
-    return container_of(a, struct process, asker);
+    return process_of_task(container_of(a, struct task, asker));
 }
 
 static struct record *record_of(struct process *p)
@@ -40,26 +44,22 @@ static struct bytes text_of(const char *text)
 static void ask(struct process *p, uint32_t opcode, uint64_t node,
                 struct bytes head, struct bytes tail, fuse_reply *then)
 {
-    mount_ask(p->member->mount, &p->asker, opcode, node, head, tail, then);
+    task_ask(&p->task, opcode, node, head, tail, then);
 }
 
-/* The file is closed and forgotten, and the process thinks about what next. */
+/* The file is closed, and the process thinks about what next. */
 static void leave(struct process *p)
 {
     struct sim *s = p->sim;
-    struct mount *m = p->member->mount;
     if (p->handle != 0) {
         const struct fuse_release_in in = {.fh = p->handle};
-        mount_tell(m, p->is_directory ? FUSE_RELEASEDIR : FUSE_RELEASE, p->node,
-                   BYTES_OF(in));
+        if (p->writes) {
+            task_changed(&p->task, p->node, p->directory, p->name);
+        }
+        mount_tell(p->mount, p->is_directory ? FUSE_RELEASEDIR : FUSE_RELEASE,
+                   p->node, BYTES_OF(in));
     }
-    const struct fuse_forget_in once = {.nlookup = 1};
-    if (p->node != 0 && p->node != p->directory) {
-        mount_tell(m, FUSE_FORGET, p->node, BYTES_OF(once));
-    }
-    if (p->directory != 0) {
-        mount_tell(m, FUSE_FORGET, p->directory, BYTES_OF(once));
-    }
+    task_end(&p->task);
     p->member = NULL;
     sim_at(s, &p->next,
            s->now_ns + (int64_t)prng_below(&s->prng, s->profile.think_ns * 2),
@@ -96,7 +96,9 @@ static void read_again(struct fuse_asker *a, int error, struct bytes body)
 {
     struct process *p = process_of(a);
     struct record *r = record_of(p);
-    if (error == 0 && value_number(body) != r->value) {
+    /* The end of an empty file may be read again: by now there may be more. */
+    if (error == 0 && value_number(body) != r->value &&
+        r->value != VALUE_EMPTY) {
         sim_fail(p->sim, "process %u read %llu, and then %llu, at one open",
                  p->number, (unsigned long long)r->value,
                  (unsigned long long)value_number(body));
@@ -137,10 +139,73 @@ static void read_opened(struct fuse_asker *a, int error, struct bytes body)
 
 /* --- writing: one revision, when the close is answered --- */
 
+static struct renaming renaming_of(struct process *p, char target[8])
+{
+    (void)snprintf(target, 8, "k-%c", (char)('a' + record_of(p)->key));
+    return (struct renaming){.parent = p->directory,
+                             .other_parent = p->directory,
+                             .name = p->name,
+                             .other_name = target};
+}
+
 static void renamed(struct fuse_asker *a, int error, struct bytes body)
 {
+    struct process *p = process_of(a);
+    char target[8];
     (void)body;
-    finish(process_of(a), error);
+    if (error == 0) {
+        const struct renaming r = renaming_of(p, target);
+        task_renamed(&p->task, &r);
+    }
+    finish(p, error);
+}
+
+static void rename_now(struct task *t)
+{
+    struct process *p = process_of_task(t);
+    char names[64];
+    char target[8];
+    const struct renaming r = renaming_of(p, target);
+    const size_t first = strlen(r.name) + 1;
+    const size_t second = strlen(r.other_name) + 1;
+    memcpy(names, r.name, first);
+    memcpy(names + first, r.other_name, second);
+    const struct fuse_rename2_in in = {.newdir = p->directory};
+    ask(p, FUSE_RENAME2, p->directory, BYTES_OF(in),
+        (struct bytes){(const uint8_t *)names, first + second}, renamed);
+}
+
+static void rename_found(struct task *t, int error, uint64_t node)
+{
+    struct process *p = process_of_task(t);
+    if (error == 0 && node != p->node) {
+        task_lock(t, node, true, rename_now); /* what it replaces */
+    } else if (error == 0) {
+        finish(p, EAGAIN); /* a name of the same file: nothing is done */
+    } else if (error == ENOENT) {
+        rename_now(t);
+    } else {
+        finish(p, error);
+    }
+}
+
+static void rename_source_found(struct task *t, int error, uint64_t node)
+{
+    struct process *p = process_of_task(t);
+    char target[8];
+    (void)node;
+    if (error != 0) {
+        finish(p, error);
+        return;
+    }
+    const struct renaming r = renaming_of(p, target);
+    task_look_up(t, p->directory, r.other_name, rename_found);
+}
+
+static void rename_locked(struct task *t)
+{
+    struct process *p = process_of_task(t);
+    task_look_up(t, p->directory, p->name, rename_source_found);
 }
 
 static void flushed(struct fuse_asker *a, int error, struct bytes body)
@@ -151,17 +216,7 @@ static void flushed(struct fuse_asker *a, int error, struct bytes body)
         finish(p, error);
         return;
     }
-    char names[64];
-    char target[8];
-    (void)snprintf(target, sizeof target, "k-%c",
-                   (char)('a' + record_of(p)->key));
-    const size_t first = strlen(p->name) + 1;
-    memcpy(names, p->name, first);
-    memcpy(names + first, target, strlen(target) + 1);
-    const struct fuse_rename2_in in = {.newdir = p->directory};
-    ask(p, FUSE_RENAME2, p->directory, BYTES_OF(in),
-        (struct bytes){(const uint8_t *)names, first + strlen(target) + 1},
-        renamed);
+    task_lock(&p->task, p->directory, true, rename_locked);
 }
 
 static void write_on(struct process *p);
@@ -170,10 +225,12 @@ static void written(struct fuse_asker *a, int error, struct bytes body)
 {
     struct process *p = process_of(a);
     (void)body;
+    task_unlock(&p->task, p->node);
     if (error != 0) {
         finish(p, error);
         return;
     }
+    task_changed(&p->task, p->node, p->directory, p->name);
     if (p->unwritten.size > 0) {
         write_on(p);
         return;
@@ -183,8 +240,9 @@ static void written(struct fuse_asker *a, int error, struct bytes body)
 }
 
 /* In one piece or several: the close makes them one value. A line is one. */
-static void write_on(struct process *p)
+static void write_locked(struct task *t)
 {
+    struct process *p = process_of_task(t);
     const bool appends = record_of(p)->kind == CALL_APPEND;
     struct bytes piece = p->unwritten;
     if (!appends) {
@@ -201,10 +259,15 @@ static void write_on(struct process *p)
     ask(p, FUSE_WRITE, p->node, BYTES_OF(in), piece, written);
 }
 
+static void write_on(struct process *p)
+{
+    task_lock(&p->task, p->node, true, write_locked);
+}
+
 static void write_opened(struct process *p)
 {
     p->unwritten = value_of(record_of(p)->value, p->value);
-    p->may_have_happened = true;
+    p->may_have_happened = p->writes = true;
     write_on(p);
 }
 
@@ -224,7 +287,6 @@ static void opened_to_write(struct fuse_asker *a, int error, struct bytes body)
 static void created(struct fuse_asker *a, int error, struct bytes body)
 {
     struct process *p = process_of(a);
-    struct fuse_entry_out entry;
     struct fuse_open_out out;
     if (error != 0) {
         /* O_EXCL is one transaction: without an answer it may have won. */
@@ -233,11 +295,12 @@ static void created(struct fuse_asker *a, int error, struct bytes body)
         finish(p, error);
         return;
     }
-    memcpy(&entry, body.data, sizeof entry);
-    memcpy(&out, body.data + sizeof entry, sizeof out);
-    p->node = entry.nodeid;
+    memcpy(&out, body.data + sizeof(struct fuse_entry_out), sizeof out);
+    p->node = task_made(&p->task, p->directory, p->name, body);
     p->handle = out.fh;
+    task_unlock(&p->task, p->directory);
     if (record_of(p)->kind == CALL_CREATE) {
+        p->writes = true;
         finish(p, 0);
     } else {
         write_opened(p);
@@ -262,7 +325,25 @@ static void unlinked(struct fuse_asker *a, int error, struct bytes body)
     struct process *p = process_of(a);
     (void)body;
     p->may_have_happened = error != ENOENT;
+    if (error == 0) {
+        task_removed(&p->task, p->directory, p->name);
+    }
     finish(p, error);
+}
+
+static void unlink_now(struct task *t)
+{
+    struct process *p = process_of_task(t);
+    ask(p, FUSE_UNLINK, p->directory, BYTES_NONE, text_of(p->name), unlinked);
+}
+
+static void unlink_found(struct task *t, int error, uint64_t node)
+{
+    if (error != 0) {
+        finish(process_of_task(t), error);
+    } else {
+        task_lock(t, node, true, unlink_now);
+    }
 }
 
 static void list_on(struct process *p);
@@ -271,6 +352,7 @@ static void listed(struct fuse_asker *a, int error, struct bytes body)
 {
     struct process *p = process_of(a);
     struct record *r = record_of(p);
+    task_unlock(&p->task, p->directory);
     if (error != 0) {
         finish(p, error);
         return;
@@ -297,12 +379,18 @@ static void listed(struct fuse_asker *a, int error, struct bytes body)
     }
 }
 
-static void list_on(struct process *p)
+static void list_locked(struct task *t)
 {
+    struct process *p = process_of_task(t);
     /* Small replies: a listing is one moment, however many it takes. */
     const struct fuse_read_in in = {
         .fh = p->handle, .offset = p->offset, .size = 200};
     ask(p, FUSE_READDIR, p->directory, BYTES_OF(in), BYTES_NONE, listed);
+}
+
+static void list_on(struct process *p)
+{
+    task_lock(&p->task, p->directory, false, list_locked);
 }
 
 static void directory_opened(struct fuse_asker *a, int error, struct bytes body)
@@ -334,32 +422,39 @@ static void file_found(struct process *p)
         kind == CALL_GET ? read_opened : opened_to_write);
 }
 
-static void file_looked_up(struct fuse_asker *a, int error, struct bytes body)
+static void file_looked_up(struct task *t, int error, uint64_t node)
 {
-    struct process *p = process_of(a);
-    struct fuse_entry_out entry;
-    const bool reads = record_of(p)->kind == CALL_GET;
-    if (error == ENOENT) {
-        if (reads) {
-            finish(p, 0); /* nothing is there: value 0 */
-        } else {
-            create(p);
-        }
-        return;
-    }
-    if (error != 0) {
+    struct process *p = process_of_task(t);
+    const enum call_kind kind = record_of(p)->kind;
+    if (error == ENOENT && kind == CALL_GET) {
+        finish(p, 0); /* nothing is there: value 0 */
+    } else if (error == ENOENT) {
+        create(p);
+    } else if (error != 0) {
         finish(p, error);
-        return;
+    } else if (kind == CALL_CREATE) {
+        finish(p, EEXIST);
+    } else {
+        if (kind != CALL_GET) {
+            task_unlock(t, p->directory);
+        }
+        p->node = node;
+        file_found(p);
     }
-    memcpy(&entry, body.data, sizeof entry);
-    p->node = entry.nodeid;
-    file_found(p);
 }
 
-static void directory_found(struct fuse_asker *a, int error, struct bytes body)
+/* With O_CREAT the kernel has the directory's lock from here on. */
+static void directory_locked(struct task *t)
 {
-    struct process *p = process_of(a);
-    struct fuse_entry_out entry;
+    struct process *p = process_of_task(t);
+    task_look_up(t, p->directory, p->name,
+                 record_of(p)->kind == CALL_DELETE ? unlink_found
+                                                   : file_looked_up);
+}
+
+static void directory_found(struct task *t, int error, uint64_t node)
+{
+    struct process *p = process_of_task(t);
     if (error != 0) {
         /* Without keys there is no directory, and none of its files. */
         const bool is_nothing =
@@ -367,25 +462,18 @@ static void directory_found(struct fuse_asker *a, int error, struct bytes body)
         finish(p, is_nothing ? 0 : error);
         return;
     }
-    memcpy(&entry, body.data, sizeof entry);
-    p->directory = entry.nodeid;
+    p->directory = node;
     switch (record_of(p)->kind) {
-    case CALL_CREATE:
-        create(p);
-        break;
-    case CALL_DELETE:
-        ask(p, FUSE_UNLINK, p->directory, BYTES_NONE, text_of(p->name),
-            unlinked);
+    case CALL_GET:
+        task_look_up(t, node, p->name, file_looked_up);
         break;
     case CALL_LIST: {
         const struct fuse_open_in in = {.flags = O_RDONLY | O_DIRECTORY};
-        ask(p, FUSE_OPENDIR, p->directory, BYTES_OF(in), BYTES_NONE,
-            directory_opened);
+        ask(p, FUSE_OPENDIR, node, BYTES_OF(in), BYTES_NONE, directory_opened);
         break;
     }
     default:
-        ask(p, FUSE_LOOKUP, p->directory, BYTES_NONE, text_of(p->name),
-            file_looked_up);
+        task_lock(t, node, true, directory_locked);
     }
 }
 
@@ -403,7 +491,7 @@ static void choose(struct process *p, struct record *r)
     switch (r->kind) {
     case CALL_PUT:
         r->value = ++s->value_last;
-        p->renames = prng_chance(&s->prng, 1, 3);
+        p->renames = r->renames = prng_chance(&s->prng, 1, 3);
         if (p->renames) {
             (void)snprintf(p->name, sizeof p->name, "new-%u", p->number);
         }
@@ -430,20 +518,23 @@ static void act(struct sim *s, struct event *e)
     struct process *p = container_of(e, struct process, next);
     must(p->member == NULL);
     struct member *m = sim_pick(s, &s->prng);
-    if (!m->up || m->mount == NULL || s->healed_for_good) {
+    if (!m->up || s->healed_for_good) {
         sim_at(s, &p->next, s->now_ns + 10 * MS, act);
         return;
     }
+    const size_t other = prng_below(&s->prng, MOUNTS);
+    p->mount = m->mounts[m->mounts[other] != NULL ? other : 0];
     p->member = m;
     p->node = p->directory = p->handle = p->offset = 0;
-    p->renames = p->may_have_happened = p->is_directory = false;
+    p->renames = p->may_have_happened = p->is_directory = p->writes = false;
     struct record *r = history_add(&s->history);
     r->begin_ns = s->now_ns;
     r->by_file = true;
-    r->at_member = member_number(m);
+    r->at_mount = member_number(m) * MOUNTS + (p->mount == m->mounts[1]);
     p->record = s->history.count - 1;
     choose(p, r);
-    ask(p, FUSE_LOOKUP, ROOT, BYTES_NONE, text_of(DIRECTORY), directory_found);
+    task_begin(&p->task, mount_kernel(p->mount));
+    task_look_up(&p->task, FUSE_ROOT_ID, DIRECTORY, directory_found);
     member_turn(m);
 }
 
@@ -458,6 +549,7 @@ void processes_forget(struct sim *s, const struct member *m)
         struct record *r = record_of(p);
         r->never =
             !r->answered && (r->kind == CALL_GET || r->kind == CALL_LIST);
+        task_drop(&p->task);
         p->member = NULL;
         sim_at(s, &p->next, s->now_ns + 20 * MS, act);
     }
@@ -468,6 +560,8 @@ void process_init(struct sim *s, uint32_t number)
     struct process *p = &s->processes[number];
     p->sim = s;
     p->number = number;
-    p->asker = (struct fuse_asker){.number = number, .pid = 5000000 + number};
+    p->task.sim = s;
+    p->task.asker =
+        (struct fuse_asker){.number = number, .pid = 5000000 + number};
     sim_at(s, &p->next, (int64_t)prng_below(&s->prng, 100 * MS), act);
 }

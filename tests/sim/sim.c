@@ -216,6 +216,7 @@ static void tear_down(struct sim *s)
         heap_remove(&s->events, &s->clients[i].next.at);
     }
     for (uint32_t i = 0; i < PROCESSES_MAX; i++) {
+        task_drop(&s->processes[i].task);
         heap_remove(&s->events, &s->processes[i].next.at);
     }
     for (uint32_t i = 0; i < WATCHERS_MAX; i++) {
@@ -324,6 +325,7 @@ void sim_run(const struct sim_options *options, struct sim_report *ret)
         sim_check(s);
         lockers_check(s);
         lessees_check_end(s);
+        told_check(s);
     }
     ret->virtual_ms = s->now_ns / MS;
     tear_down(s);
