@@ -10,7 +10,8 @@ code.
 """
 
 # Those that take many seeds: not among the sample of the test command.
-RARE = {"second-change", "joint-by-new-half", "removed-leader-stays",
+RARE = {"second-change", "joint-by-new-half", "joint-leaver-ends",
+        "removed-leader-stays",
         "first-entry-again", "one-answer-is-enough", "removed-never-leads",
         "lost-and-leads", "renewal-before-the-log"}
 

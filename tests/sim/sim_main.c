@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "tests/sim/sim.h"
@@ -17,6 +18,20 @@ static double seconds_now(void)
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Of this process and of those that looked at rotten stores. */
+static double cpu_seconds(void)
+{
+    static const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
+    double sum = 0;
+    for (int i = 0; i < 2; i++) {
+        struct rusage r;
+        (void)getrusage(whose[i], &r);
+        sum += (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+               (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+    }
+    return sum;
 }
 
 /* It runs for ever from now on. */
@@ -97,7 +112,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "--members: 1 to 5; --lessees: 0 to 8\n");
         return 2;
     }
-    const double began = seconds_now();
+    const double began = seconds_now(), cpu_before = cpu_seconds();
     struct sim_report sum = {0};
     uint64_t runs = 0;
     while (seeds > 0 ? runs < seeds : seconds_now() - began < minutes * 60) {
@@ -138,7 +153,7 @@ int main(int argc, char **argv)
     const double took = seconds_now() - began;
     (void)printf(
         "%llu seeds from %llu, %.1f simulated hours in %.0f s (%.0f "
-        "times real time)\n"
+        "times real time; %.0f for each core)\n"
         "%llu writes acknowledged, %llu unknown, %llu reads, %llu "
         "leaders, %llu flushes\n"
         "%llu renewals, %llu leases ended, %llu locks won, %llu writes with "
@@ -146,6 +161,7 @@ int main(int argc, char **argv)
         (unsigned long long)runs, (unsigned long long)seed,
         (double)sum.virtual_ms / 3.6e6, took,
         (double)sum.virtual_ms / 1000 / took,
+        (double)sum.virtual_ms / 1000 / (cpu_seconds() - cpu_before),
         (unsigned long long)sum.acknowledged, (unsigned long long)sum.unknown,
         (unsigned long long)sum.reads, (unsigned long long)sum.leaders,
         (unsigned long long)sum.flushes, (unsigned long long)sum.renewals,
