@@ -60,9 +60,7 @@ static void encode_v1(struct buf *b, const struct raft_conf_change *cc)
 static void encode_v2(struct buf *b, const struct raft_conf_change *cc)
 {
     must(cc->changes_count <= RAFT_CHANGES_MAX);
-    if (cc->transition != RAFT_TRANSITION_AUTO || cc->changes_count > 0) {
-        write_number(b, V2_TRANSITION, (uint64_t)cc->transition);
-    }
+    write_number(b, V2_TRANSITION, (uint64_t)cc->transition);
     for (size_t i = 0; i < cc->changes_count; i++) {
         struct buf single = {NULL, 0, 0};
         write_number(&single, SINGLE_TYPE, (uint64_t)cc->changes[i].type);
@@ -84,7 +82,7 @@ struct payload *raft_conf_change_encode(enum raft_entry_type type,
     } else {
         encode_v2(&b, cc);
     }
-    struct payload *p = b.size > 0 ? payload_copy_of(buf_bytes(&b)) : NULL;
+    struct payload *p = payload_copy_of(buf_bytes(&b));
     buf_fini(&b);
     return p;
 }

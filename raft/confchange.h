@@ -38,9 +38,8 @@ struct raft_conf_change {
     struct bytes context; /* borrowed: the application's */
 };
 
-/* The entry's payload, one holder; NULL when the encoding is empty.  Type is
- * RAFT_ENTRY_CONF_CHANGE (needs exactly one change and RAFT_TRANSITION_AUTO)
- * or RAFT_ENTRY_CONF_CHANGE_V2. */
+/* The entry's payload, one holder.  Type is RAFT_ENTRY_CONF_CHANGE (needs
+ * exactly one change and RAFT_TRANSITION_AUTO) or RAFT_ENTRY_CONF_CHANGE_V2. */
 struct payload *raft_conf_change_encode(enum raft_entry_type type,
                                         const struct raft_conf_change *cc);
 /* ret_cc->context points into data.
