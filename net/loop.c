@@ -20,6 +20,7 @@
 
 /* A hook that always asks for more must not keep descriptors waiting. */
 #define ROUNDS_MAX 64
+#define ROUNDS_NS  1000000
 
 static void woken(uv_async_t *handle)
 {
@@ -149,6 +150,17 @@ static bool run_round(struct loop *l)
     return more;
 }
 
+static bool run_more(struct loop *l)
+{
+    const int64_t until_ns = loop_now_ns() + ROUNDS_NS;
+    bool more = true;
+    for (size_t i = 1; more && i < ROUNDS_MAX && loop_now_ns() < until_ns;
+         i++) {
+        more = run_round(l);
+    }
+    return more;
+}
+
 void loop_run(struct loop *l)
 {
     must(!l->running);
@@ -164,10 +176,10 @@ void loop_run(struct loop *l)
         if (l->events > 0 && l->spin_ns > 0) {
             l->last_event_ns = loop_now_ns();
         }
-        size_t rounds = 0;
-        do {
-            more = run_round(l);
-        } while (more && ++rounds < ROUNDS_MAX);
+        more = run_round(l);
+        if (more) {
+            more = run_more(l);
+        }
     }
     l->running = false;
     l->stopping = false;

@@ -110,6 +110,25 @@ static void reopen(struct node *n, const struct fault *why)
     }
 }
 
+static void free_old(struct worker_job *job)
+{
+    struct old_state *old = container_of(job, struct old_state, job);
+    store_import_free(old->import);
+}
+
+static void freed(struct worker_job *job)
+{
+    (void)job;
+}
+
+/* What is large takes its time to go: not the loop's. */
+static void give_back(struct node *n, struct store_import *import)
+{
+    n->old = (struct old_state){.job = {.run = free_old, .done = freed},
+                                .import = import};
+    worker_run(n->store_worker, &n->old.job);
+}
+
 static enum status install(struct node *n, struct raft_message *m,
                            struct fault *reterr)
 {
@@ -123,7 +142,7 @@ static enum status install(struct node *n, struct raft_message *m,
         return st;
     }
     st = exchange(n, import, m->snapshot, reterr);
-    store_import_free(import);
+    give_back(n, import);
     if (n->store == NULL) {
         reopen(n, reterr);
     }

@@ -34,6 +34,12 @@ struct flush_job {
     struct fault fault;
 };
 
+/* What was installed, with the file whose place it took (install.c). */
+struct old_state {
+    struct worker_job job;
+    struct store_import *import;
+};
+
 struct upkeep;
 
 struct node {
@@ -54,6 +60,7 @@ struct node {
     uint64_t state_refused; /* member to report; RAFT_NONE: none */
     struct store *fresh;    /* the state that has arrived; NULL: none, or: */
     struct store_comparison *comparison; /* of ours with it */
+    struct old_state old;                /* the store worker's */
     struct worker *wal_worker, *store_worker;
     struct upkeep *upkeep; /* upkeep.h */
     struct save_job save;

@@ -9,6 +9,7 @@
  */
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/codec.h"
 #include "base/must.h"
@@ -26,7 +27,8 @@ enum phase { PREAMBLE, STATE, ROWS, ENDED, FINISHED, INSTALLED };
 
 struct store_import {
     struct incoming incoming;
-    bool made; /* the directory is there */
+    bool made;  /* the directory is there */
+    int old_fd; /* of the file whose place was taken; -1: none */
     uint64_t map_size;
     uint64_t cluster_id; /* wanted; 0: any */
 
@@ -94,6 +96,7 @@ enum status import_begin_in(const char *path, const char *name,
                             struct fault *reterr)
 {
     struct store_import *i = xcalloc(1, sizeof *i);
+    i->old_fd = -1;
     i->map_size = options->map_size;
     i->cluster_id = cluster_id;
     state_init(&i->state);
@@ -131,6 +134,9 @@ void store_import_free(struct store_import *i)
         return;
     }
     close_env(i);
+    if (i->old_fd >= 0) {
+        (void)close(i->old_fd); /* nothing was written through it */
+    }
     if (i->made && i->phase != INSTALLED) {
         incoming_clear(&i->incoming);
     }
@@ -512,6 +518,7 @@ static enum status install(struct store_import *i, bool is_locked,
 
 enum status store_import_install(struct store_import *i, struct fault *reterr)
 {
+    i->old_fd = incoming_hold(&i->incoming);
     return install(i, false, reterr);
 }
 

@@ -181,6 +181,17 @@ static enum status swap(const struct incoming *in, int from, int to,
     return sync_names(in, to, reterr);
 }
 
+int incoming_hold(const struct incoming *in)
+{
+    const int directory = open(in->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) {
+        return -1;
+    }
+    const int fd = openat(directory, "data.mdb", O_RDONLY | O_CLOEXEC);
+    (void)close(directory); /* nothing was written through it */
+    return fd;
+}
+
 enum status incoming_install(const struct incoming *in, bool is_locked,
                              struct fault *reterr)
 {

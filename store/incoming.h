@@ -33,6 +33,9 @@ bool incoming_is_full(const struct incoming *in, uint64_t bytes);
 /* Makes its file durable, under the name it has. */
 enum status incoming_sync(const struct incoming *in,
                           struct fault *reterr) MUST_USE;
+/* The store's present file, so that its blocks are not given back to the disk
+ * before that is closed: it takes a while where there are many.  -1: none. */
+int incoming_hold(const struct incoming *in);
 /* The file takes the place of the store's, durably; what is left is removed.
  * is_locked: the caller has the store's lock.
  *   ST_BUSY  the store is in use */

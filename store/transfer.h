@@ -145,7 +145,9 @@ const char *store_import_path(const struct store_import *i);
  *            is not known: stop; store_open() finds one of them, whole */
 enum status store_import_install(struct store_import *i,
                                  struct fault *reterr) MUST_USE;
-/* Removes what was not installed. NULL is fine. */
+/* Removes what was not installed, or gives the file that was replaced back to
+ * the disk, which takes its time when it is large: on any thread. NULL is fine.
+ */
 void store_import_free(struct store_import *i);
 
 #endif

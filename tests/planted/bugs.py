@@ -13,7 +13,9 @@ code.
 RARE = {"second-change", "joint-by-new-half", "joint-leaver-ends",
         "removed-leader-stays",
         "first-entry-again", "one-answer-is-enough", "removed-never-leads",
-        "lost-and-leads", "renewal-before-the-log"}
+        "lost-and-leads", "renewal-before-the-log",
+        "difference-of-an-older-state", "difference-before-the-past",
+        "difference-to-who-has-history"}
 
 BUGS = [
     # --- raft ---
@@ -248,6 +250,41 @@ BUGS = [
     ("watch-below-compaction", None, "store/deliver.c",
      "    if (w->next_revision >= s->state.numbers.compact_revision) {",
      "    if (BUG || w->next_revision >= s->state.numbers.compact_revision) {"),
+    # What a state tells watches whose history it does not have.
+    ("difference-of-an-older-state",
+     "entries are applied while two states are compared, and it goes on",
+     "store/comparison.c",
+     "    if (c->difference != NULL && c->difference->from != revision) {",
+     "    if (c->difference != NULL && c->difference->from != revision && BUG) {\n"
+     "        c->difference->from = revision;\n"
+     "    }\n"
+     "    if (c->difference != NULL && c->difference->from != revision) {"),
+    ("difference-skips-a-key", "the key that a step ends at is in none",
+     "store/difference.c",
+     "        buf_append(&d->next, compare(&before, &now) < 0 ? before.key : now.key);",
+     "        buf_append(&d->next, compare(&before, &now) < 0 ? before.key : now.key);\n"
+     "        if (BUG) {\n            write_u8(&d->next, 0);\n        }"),
+    ("difference-without-what-is-gone", "keys that are gone are not told",
+     "store/difference.c",
+     "        st = add_gone(d, from, to, before, reterr);",
+     "        st = BUG ? ST_OK : add_gone(d, from, to, before, reterr);"),
+    ("difference-in-order-of-keys", "what differs is told in order of keys",
+     "store/difference.c", "    return a->revision != b->revision ? a->revision < b->revision",
+     "    return BUG ? false : a->revision != b->revision ? a->revision < b->revision"),
+    ("difference-before-the-past",
+     "a state takes its place while a watch is told of the past",
+     "store/comparison.c",
+     "           h->difference == NULL && list_is_empty(&h->catching);",
+     "           h->difference == NULL && (BUG || list_is_empty(&h->catching));"),
+    ("difference-to-the-future",
+     "a watch of the future is told what was deleted before",
+     "store/deliver.c", "        if (w->next_revision > o->gone_by) {",
+     "        if (BUG ? o->gone_by == 0 : w->next_revision > o->gone_by) {"),
+    ("difference-to-who-has-history",
+     "a watch that history can serve is told what differs as well",
+     "store/watch.c",
+     "        h->difference != NULL && w->next_revision == h->difference->at;",
+     "        !BUG && h->difference != NULL && w->next_revision == h->difference->at;"),
     ("wrong-prev", "prev_kv is the value itself", "store/deliver.c",
      "    const int64_t before = c->version.mod_revision - 1;",
      "    const int64_t before = c->version.mod_revision - (BUG ? 0 : 1);"),

@@ -160,6 +160,7 @@ static void compact(struct client *c, struct record *r)
 {
     struct sim *s = c->sim;
     int64_t least = INT64_MAX;
+    uint64_t within = 20;
     for (uint32_t i = 0; i < s->members_count; i++) {
         const struct member *m = &s->members[i];
         if (!m->gone && !(m->joins && m->seen == 0) && m->seen < least) {
@@ -168,13 +169,14 @@ static void compact(struct client *c, struct record *r)
     }
     if (s->profile.forgets && prng_chance(&s->prng, 1, 2)) {
         least = c->member->seen;
+        within = 3;
     }
     if (least < 2) {
         get(c, r);
         return;
     }
     r->kind = CALL_COMPACT;
-    r->asked = least - (int64_t)prng_below(&s->prng, 20);
+    r->asked = least - (int64_t)prng_below(&s->prng, within);
     r->asked = r->asked < 1 ? 1 : r->asked;
     s->compact_asked =
         r->asked > s->compact_asked ? r->asked : s->compact_asked;

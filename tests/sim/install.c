@@ -91,7 +91,7 @@ static void go_on(struct sim *s, struct event *e)
         return;
     }
     if (m->paused || !compare(m)) {
-        sim_at(s, e, s->now_ns + (int64_t)prng_below(&s->prng, 10 * MS), go_on);
+        sim_at(s, e, s->now_ns + (int64_t)prng_below(&s->prng, 40 * MS), go_on);
         if (!m->paused) {
             member_turn(m); /* what is still to be told */
         }

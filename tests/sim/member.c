@@ -229,7 +229,7 @@ static enum status open_member(struct member *m, struct fault *reterr)
         .timeout_ms = 5000,
         .request_bytes_max = 64 * 1024,
         .message_bytes_max = m->sim->profile.message_bytes_max,
-        .log_keep_entries = m->sim->profile.forgets         ? 10
+        .log_keep_entries = m->sim->profile.forgets         ? 3
                             : m->sim->options.seed % 2 == 0 ? 1000000
                                                             : 20,
         .log_keep_bytes = 64 * 1024 * 1024,

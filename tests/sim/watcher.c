@@ -199,6 +199,8 @@ static void begin(struct watcher *w, struct member *m)
     if (prng_chance(&s->prng, 2, 3)) {
         w->watch.start_revision =
             1 + (int64_t)prng_below(&s->prng, (uint64_t)now + 3);
+    } else if (prng_chance(&s->prng, 1, 3)) { /* what is long to come */
+        w->watch.start_revision = now + 1 + (int64_t)prng_below(&s->prng, 100);
     }
     w->gaps_count = 0;
     w->start = w->watch.start_revision > 0 ? w->watch.start_revision : now + 1;
