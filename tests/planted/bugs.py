@@ -340,20 +340,6 @@ BUGS = [
     ("replay-after-a-call", "a replay tells of a name what was before this mount's own call",
      "fs/overtake.c", "    if (r == NULL || t->kind == FS_TARGET_VALUE) {",
      "    if (BUG || r == NULL || t->kind == FS_TARGET_VALUE) {"),
-    ("last-change-untold", "a change joins a modification that is being told already",
-     "fs/replay.c", "        if (earlier->type != FS_OP_MODIFY || earlier->running ||",
-     "        if (earlier->type != FS_OP_MODIFY || (!BUG && earlier->running) ||"),
-    ("moved-file-ends", "where renames are shown as writes, the old name's end is the file's",
-     "fs/changes.c", "    if (op != NULL && c->moved_to.size > 0) {",
-     "    if (!BUG && op != NULL && c->moved_to.size > 0) {"),
-    ("moved-file-ends", None, "fs/replay.c",
-     "        bytes_equal(fs_node_key(op->node), buf_bytes(&op->key))) {\n"
-     "        fs_node_end(",
-     "        (BUG || bytes_equal(fs_node_key(op->node), buf_bytes(&op->key)))) {\n"
-     "        fs_node_end("),
-    ("unmade-untold", "nobody is told that a file which was never published is gone",
-     "fs/events.c", "        fs->replay == NULL ? NULL : op_on_node(fs, FS_OP_UNLINK, n);",
-     "        BUG || fs->replay == NULL ? NULL : op_on_node(fs, FS_OP_UNLINK, n);"),
 
     # --- leases ---
     ("renewal-before-the-log",

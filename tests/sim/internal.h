@@ -114,6 +114,8 @@ struct process {
     struct mount *mount;
     size_t record;
     char name[16];
+    uint32_t
+        doubts; /* renames that may still happen: with names of their own */
     uint64_t node, directory, handle, offset;
     bool renames, is_directory, writes;
     bool may_have_happened; /* if no answer comes */

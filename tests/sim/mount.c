@@ -1,4 +1,4 @@
-/* The kernel's end of the socket pair. */
+/* The kernel's end of a mount: packets, and what belongs to the mount. */
 
 #include "tests/sim/mount.h"
 

@@ -1,5 +1,5 @@
-/* One member's mount without a kernel: FUSE requests over a socket pair, as the
- * kernel would send them, and their replies. */
+/* One of a member's mounts: FUSE requests and their replies, without a kernel
+ * (kernel.h stands for it), and with helpers and a watcher of its own. */
 #ifndef TESTS_SIM_MOUNT_H
 #define TESTS_SIM_MOUNT_H
 

@@ -86,6 +86,8 @@ static void finish(struct process *p, int error)
                  strerror(error), (int)r->kind);
     } else if (is_read || !p->may_have_happened) {
         r->never = true;
+    } else {
+        p->doubts++;
     }
     leave(p);
 }
@@ -493,7 +495,8 @@ static void choose(struct process *p, struct record *r)
         r->value = ++s->value_last;
         p->renames = r->renames = prng_chance(&s->prng, 1, 3);
         if (p->renames) {
-            (void)snprintf(p->name, sizeof p->name, "new-%u", p->number);
+            (void)snprintf(p->name, sizeof p->name, "new-%u-%u", p->number,
+                           p->doubts);
         }
         break;
     case CALL_APPEND:
@@ -550,6 +553,7 @@ void processes_forget(struct sim *s, const struct member *m)
         r->never =
             !r->answered && (r->kind == CALL_GET || r->kind == CALL_LIST);
         task_drop(&p->task);
+        p->doubts++;
         p->member = NULL;
         sim_at(s, &p->next, s->now_ns + 20 * MS, act);
     }
