@@ -330,6 +330,7 @@ TEST(difference, the_past_is_told_first)
     begin_apart(&t);
     t.behind.options.watch_changes_max = 1;
     rig_restart(&t.behind);
+    rig_deliver(&t.behind);
     rig_watch(&t.behind, &w, "a", "z", 2, false);
     struct store_comparison *c =
         store_compare_begin(t.behind.store, t.ahead.store);
