@@ -44,11 +44,19 @@ static void note_move(struct fs *fs, struct fs_change *c,
     fs_node_adopt(fs, n, item, revision);
 }
 
+static bool has_name(const struct fs_node *n, struct bytes key)
+{
+    return n != NULL && !n->gone && !n->displaced &&
+           bytes_equal(fs_node_key(n), key);
+}
+
 /* Events come in order: what is not known to be newer is as they say. */
 static void note_put(struct fs *fs, struct fs_change *c, int64_t revision)
 {
     struct kv_item item = c->item;
     item.key = key_of(c);
+    const struct fs_node *was = fs_node_find_ino(fs, fs_ino_of(&item));
+    const struct fs_node *stays = has_name(was, item.key) ? was : NULL;
     if (c->exchange) {
         fs_node_learn(fs, &item, revision);
     } else if (c->moved_from.size > 0) {
@@ -62,6 +70,9 @@ static void note_put(struct fs *fs, struct fs_change *c, int64_t revision)
     if (n != NULL && !n->gone && n->revision < revision) {
         fs_node_move(fs, n, item.key, revision);
         fs_node_update(fs, n, &item, revision);
+    }
+    if (n != stays && has_name(n, item.key)) {
+        n->moved_ns = fs->now_ns;
     }
     c->node = n == NULL ? NULL : fs_node_hold(n);
 }

@@ -116,6 +116,10 @@ void fs_call_wake_one(struct fs_call *c);
  * that was asked for, c->target.key.  True: it may be elsewhere, and `again` is
  * called when that is known; false: ESTALE, on which the kernel walks again. */
 bool fs_call_follows(struct fs_call *c, void (*again)(struct fs_call *c));
+/* The same for a path by which c->node was found, before anything is asked: the
+ * file may have left that name between the look-up and this call.  True: ESTALE
+ * has been replied. */
+bool fs_call_doubts_path(struct fs_call *c);
 /* Whether the call's thread was just told to walk again: what it looks up has
  * to be confirmed. */
 bool fs_call_walks_again(const struct fs_call *c);

@@ -42,6 +42,7 @@ struct fs_node {
     int64_t mtime_ns;
     uint64_t size;
 
+    int64_t moved_ns; /* when it was last told that it was renamed; 0: never */
     uint32_t mutations_parked; /* that hold its lock in the kernel */
     uint32_t closing;          /* publications after the last close */
     bool refresh_queued;       /* a stat by a helper is under way */

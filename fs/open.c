@@ -176,7 +176,9 @@ void fs_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file)
     c->file = *file;
     c->flags = file->flags;
     fs_call_hold_node(c, n);
-    open_ask(c);
+    if (!fs_call_doubts_path(c)) {
+        open_ask(c);
+    }
 }
 
 /* --- creation --- */

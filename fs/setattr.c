@@ -217,7 +217,7 @@ void fs_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int to_set,
         if (file != NULL) {
             c->handle = fs_handle_of(file);
             truncate_handle(c);
-        } else {
+        } else if (!fs_call_doubts_path(c)) {
             truncate_path(c);
         }
         return;

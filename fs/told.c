@@ -8,6 +8,9 @@
  * the system call ran, and the file is followed wherever it goes.
  */
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "base/must.h"
 #include "fs/attr.h"
 #include "fs/call.h"
@@ -51,6 +54,24 @@ static void walk_again(struct fs_call *c)
     const size_t at = thread % FS_WALKS_MAX;
     c->fs->walks_again[at].thread = thread;
     c->fs->walks_again[at].until_ns = c->fs->now_ns + WALKS_NS;
+}
+
+bool fs_call_doubts_path(struct fs_call *c)
+{
+    const struct fs *fs = c->fs;
+    const struct fs_node *n = c->node;
+    struct kv_status status;
+    if (n->moved_ns == 0 || fs->now_ns - n->moved_ns > WALKS_NS ||
+        fs->options.consistency == FS_SERIALIZABLE || fs_call_walks_again(c)) {
+        return false;
+    }
+    kv_status(fs->kv, &status);
+    if (status.role == KV_LEADER) {
+        return false; /* what is applied here is all that was acknowledged */
+    }
+    walk_again(c);
+    fs_reply_errno(c, ESTALE);
+    return true;
 }
 
 bool fs_call_follows(struct fs_call *c, void (*again)(struct fs_call *c))

@@ -404,6 +404,25 @@ TEST(lag, a_name_that_a_file_has_left_does_not_open_it)
     EXPECT_INT(rig_open(&r, node, O_RDONLY, &handle), ESTALE);
     EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "k", NULL), ENOENT);
     rig_end(&r);
+    /* Told between the look-up and the open; a leader's look-up is good. */
+    for (int leads = 0; leads < 2; leads++) {
+        rig_begin(&r, "");
+        r.kv.status.role = leads == 1 ? KV_LEADER : KV_FOLLOWER;
+        (void)fake_put(&r.kv, "/k", "old");
+        node = rig_walk(&r, "k");
+        move_away(&r.kv);
+        rig_run(&r);
+        EXPECT_INT(rig_truncate(&r, node, 0, 1), leads == 1 ? 0 : ESTALE);
+        rig_pass(&r, 1100);
+        (void)fake_move(&r.kv, "/m", "/k", false, false);
+        rig_run(&r);
+        EXPECT_INT(rig_open(&r, node, O_RDONLY, &handle),
+                   leads == 1 ? 0 : ESTALE);
+        EXPECT_INT(rig_walk(&r, "k"), node);
+        EXPECT_INT(leads == 1 ? 0 : rig_open(&r, node, O_RDONLY, &handle), 0);
+        EXPECT_INT(rig_release(&r, node, handle), 0);
+        rig_end(&r);
+    }
 }
 
 /* Removed: then it is known to be gone, and the kernel walks again. */
