@@ -329,8 +329,7 @@ void fs_events_unmade(struct fs *fs, struct fs_node *n)
     struct fs_op *op =
         fs->replay == NULL ? NULL : op_on_node(fs, FS_OP_UNLINK, n);
     if (op != NULL) {
-        op->revision++; /* its making told what was so at n->revision */
-        fs_replay_add(fs, op);
+        fs_replay_add_own(fs, op);
     }
 }
 

@@ -331,13 +331,10 @@ static bool collapses(struct fs_replay *r, const struct fs_op *op)
     return false;
 }
 
-void fs_replay_add(struct fs *fs, struct fs_op *op)
+void fs_replay_add_own(struct fs *fs, struct fs_op *op)
 {
     struct fs_replay *r = fs->replay;
-    if (op == NULL) {
-        return;
-    }
-    if (r == NULL || !fs_overtake_new(fs, op) || collapses(r, op)) {
+    if (collapses(r, op)) {
         fs_op_free(fs, op);
         return;
     }
@@ -347,6 +344,18 @@ void fs_replay_add(struct fs *fs, struct fs_op *op)
     list_push(&r->queue, &op->link);
     r->queued++;
     fs_replay_dispatch(fs);
+}
+
+void fs_replay_add(struct fs *fs, struct fs_op *op)
+{
+    if (op == NULL) {
+        return;
+    }
+    if (fs->replay == NULL || !fs_overtake_new(fs, op)) {
+        fs_op_free(fs, op);
+        return;
+    }
+    fs_replay_add_own(fs, op);
 }
 
 void fs_replay_done(struct fs *fs, struct fs_helper *h)

@@ -130,6 +130,8 @@ void fs_op_follow(struct fs *fs, struct fs_op *op);
 void fs_place_fini(struct fs_place *p);
 /* Takes the operation; runs it when its turn has come. NULL is fine. */
 void fs_replay_add(struct fs *fs, struct fs_op *op);
+/* Of what this mount has done itself just now: no call of it was later. */
+void fs_replay_add_own(struct fs *fs, struct fs_op *op);
 /* Runs what can be run: after an operation was added, or a lock given back. */
 void fs_replay_dispatch(struct fs *fs);
 

@@ -177,5 +177,13 @@ TEST(overtake, what_was_never_published_is_told_to_be_gone)
     EXPECT_INT(rig_release(&r, node, handle), 0);
     rig_run(&r);
     EXPECT_TEXT(heard, "Ua");
+    /* The next one of the name is another, at the same revision. */
+    struct fuse_entry_out entry;
+    r.kv.fail = ST_OK;
+    EXPECT_INT(rig_create(&r, FUSE_ROOT_ID, "a", O_WRONLY, &node, &handle), 0);
+    r.pid = PID_HELPER;
+    EXPECT_INT(rig_lookup(&r, FUSE_ROOT_ID, "a", &entry), EIO);
+    r.pid = PID_A;
+    EXPECT_TEXT(rest(), "");
     end();
 }
