@@ -80,6 +80,9 @@ def write(mounts, end, chance, number, pipe):
 
 def none_failed(body, *arguments):
     errors = body(*arguments)
+    # The kernel walks a path twice at most; a name that has gone both times is ESTALE.
+    for name in ("open ESTALE", "rename2 ESTALE"):
+        expect(errors.pop(name, 0) <= 3, "%s, time and again" % name)
     expect_equal(errors, {}, "calls that failed")
 
 
