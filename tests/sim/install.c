@@ -54,13 +54,18 @@ static bool import(struct member *m, struct bytes state)
     return true;
 }
 
-bool install_offer(struct member *m, struct member *from,
-                   struct raft_message *take, struct bytes state)
+void install_turn(struct member *m)
 {
     if (m->incoming != NULL && m->offered.snapshot == NULL &&
         m->saving_count == 0 && !replica_snapshot_waits(m->replica)) {
-        install_forget(m); /* raft did not want the one before */
+        install_forget(m); /* raft did not need what arrived */
     }
+}
+
+bool install_offer(struct member *m, struct member *from,
+                   struct raft_message *take, struct bytes state)
+{
+    install_turn(m);
     if (m->incoming != NULL || !import(m, state)) {
         return false; /* the one before is on its way into place */
     }
@@ -103,8 +108,8 @@ static void go_on(struct sim *s, struct event *e)
         sim_fail(s, "member %u: %s", member_number(m), fault.text);
     }
     raft_message_fini(&offered);
-    member_turn(m);
     forget_offer(m, true);
+    member_turn(m);
 }
 
 /* --- what watches must be told --- */

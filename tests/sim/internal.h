@@ -299,6 +299,8 @@ void member_note_due(struct member *m);
 bool install_offer(struct member *m, struct member *from,
                    struct raft_message *take, struct bytes state);
 void install_forget(struct member *m);
+/* After a turn: what raft did not need goes. */
+void install_turn(struct member *m);
 /* For a save that carries a snapshot: when that is true, this. */
 bool install_is_ready(struct member *m);
 enum status install_carry_out(struct member *m, const struct raft_message *x,

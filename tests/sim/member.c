@@ -578,6 +578,7 @@ void member_turn(struct member *m)
     begin_save(m);
     if (!m->broken) {
         begin_flush(m);
+        install_turn(m);
     }
 }
 

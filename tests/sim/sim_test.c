@@ -9,8 +9,8 @@ static struct sim_options options_of(uint64_t seed, uint32_t members)
     return (struct sim_options){.seed = seed,
                                 .members = members,
                                 .clients = 6,
-                                .faults_ms = 20000,
-                                .healed_ms = 5000};
+                                .faults_ms = 30000, /* as ./dev sim has it */
+                                .healed_ms = 10000};
 }
 
 static void run_options(const struct sim_options *o, struct sim_report *ret)
@@ -75,8 +75,6 @@ TEST(sim, seeds_that_failed_once_stay_mended)
             struct sim_report r;
             o.lessees = lessees;
             o.changes = changes != 0;
-            o.faults_ms = 30000; /* as it was when they failed */
-            o.healed_ms = 10000;
             run_options(&o, &r);
             runs++;
         }
