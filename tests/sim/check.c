@@ -327,14 +327,34 @@ static void print_operation(FILE *to, const struct linear_op *op)
     (void)fprintf(to, "\n");
 }
 
-/* A sample: one key of a run. */
+/* Of the operations, in order of their begin, those that began before the
+ * moment are all that there are.  What had not ended by then may have met later
+ * ones: a read says nothing, and of a change nobody knows the outcome. */
+static size_t cut_at(struct linear_op *ops, size_t count, int64_t moment)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct linear_op op = ops[i];
+        if (op.end > moment && op.kind == LINEAR_READ) {
+            continue;
+        }
+        op.end = op.end > moment ? INT64_MAX : op.end;
+        ops[kept++] = op;
+    }
+    return kept;
+}
+
+/* A sample: one key of a run, from its beginning. */
 static void check_general(struct sim *s)
 {
     const uint32_t key = (uint32_t)(s->options.seed % KEYS);
-    struct linear_op *ops = xcalloc(LINEAR_OPS_MAX, sizeof *ops);
+    struct linear_op *ops = xcalloc(LINEAR_OPS_MAX + 1, sizeof *ops);
     size_t count = 0;
-    for (size_t i = 0; i < s->history.count && count < LINEAR_OPS_MAX; i++) {
+    for (size_t i = 0; i < s->history.count && count <= LINEAR_OPS_MAX; i++) {
         count += as_operation(&s->history.records[i], key, &ops[count]);
+    }
+    if (count > LINEAR_OPS_MAX) {
+        count = cut_at(ops, count - 1, ops[count - 1].begin);
     }
     if (linear_check(ops, count, 2000000) == LINEAR_NO) {
         for (size_t i = 0; i < count && s->options.trace != NULL; i++) {
