@@ -136,6 +136,20 @@ add() {
     soon etcdctl member add "$name" --peer-urls="$(peer "$name")" "$@"
     start "$name" existing "$(sed -n 's/^ETCD_INITIAL_CLUSTER="\(.*\)"/\1/p' soon.out)"
     ready "$name"
+    named "$name"
+}
+
+# named NAME: until the others have its name, which it says when it serves.
+named() {
+    local try
+    for try in $(seq 200); do
+        if [[ -n $(id_of "$1") ]]; then
+            return
+        fi
+        sleep 0.1
+    done
+    echo "$1 does not say its name"
+    exit 1
 }
 
 # --- somebody who writes, and remembers what was acknowledged ---
