@@ -88,12 +88,13 @@ struct kv_range_spec {
      * long listing would each repeat. */
     bool count_bounded;
 
-    /* Extension, of kv_range only, for a range in key order without groups: it
-     * may be answered in slices, so that a long one does not hold up others.
-     * After about so many keys looked at, or bytes of keys and values gathered,
-     * the answer ends, and its `next` says from where to ask for the rest (at
-     * the same revision).  `count` and `more` are then the slice's own.  0: no
-     * such bound.  Who does not know slices answers everything. */
+    /* Extension, of kv_range only, for a range in key order without groups and
+     * filters: it may be answered in slices, so that a long one does not hold
+     * up others. After about so many keys looked at, or bytes of keys and
+     * values gathered, the answer ends, and its `next` says from where to ask
+     * for the rest (at the same revision).  `count` and `more` are then the
+     * slice's own.  0: no such bound.  Who does not know slices answers
+     * everything. */
     uint32_t slice_keys;
     uint32_t slice_bytes;
 };
